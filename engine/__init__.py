@@ -1,0 +1,1 @@
+"""Computes: plans tiers, flattens manifests, runs extractors on Ray, writes vectors."""

@@ -1,0 +1,81 @@
+"""The list of extractors, as names of classes: importing this module imports none of them."""
+
+import hashlib
+import importlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from engine.spec import Extractor, ExtractorSpec, Parameters
+from models.errors import InvalidParameters, UnknownExtractor
+from models.fields import ExtractorChoice
+
+CATALOG: Final = {
+    "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
+    "text@v1": "engine.extractors.text:TextExtractor",
+}
+
+
+@lru_cache
+def extractor_class(label: str) -> type[Extractor]:
+    """Return the class behind `name@version`.
+
+    Raises:
+        UnknownExtractor: no such name and version.
+    """
+    if label not in CATALOG:
+        known = ", ".join(sorted(CATALOG))
+        raise UnknownExtractor(f"No extractor {label!r}.", hint=f"Known: {known}.")
+    module, _, name = CATALOG[label].partition(":")
+    return cast(type[Extractor], getattr(importlib.import_module(module), name))
+
+
+def extractor_spec(label: str) -> ExtractorSpec:
+    """Return an extractor's spec; raises UnknownExtractor."""
+    return extractor_class(label).spec
+
+
+def parse_parameters(label: str, values: dict[str, Any]) -> Parameters:
+    """Check parameters against the extractor's model and fill in its defaults.
+
+    Raises:
+        InvalidParameters: names the first wrong parameter and what is allowed.
+    """
+    spec = extractor_spec(label)
+    try:
+        return spec.parameters.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidParameters(
+            f"{label}: {where or 'parameters'}: {first['msg']}",
+            path=("extractor", "parameters", *(str(part) for part in first["loc"])),
+            hint=f"Parameters: {', '.join(spec.parameters.model_fields) or 'none'}.",
+        ) from error
+
+
+def parameters_hash(parameters: Parameters) -> str:
+    """Return 16 hex digits that change with any parameter."""
+    body = json.dumps(parameters.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def make_extractor(choice: ExtractorChoice, cache: Path) -> Extractor:
+    """Return the extractor of a collection's choice, not yet set up."""
+    parameters = parse_parameters(choice.label, choice.parameters)
+    return extractor_class(choice.label)(parameters, cache=cache)
+
+
+def default_choice(label: str) -> ExtractorChoice:
+    """Return an extractor with its default parameters."""
+    name, _, version = label.partition("@")
+    parameters = parse_parameters(label, {})
+    return ExtractorChoice(
+        name=name,
+        version=version,
+        parameters=parameters.model_dump(mode="json"),
+        parameters_hash=parameters_hash(parameters),
+    )

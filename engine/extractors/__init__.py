@@ -1,0 +1,1 @@
+"""The built-in extractors, one file each; `engine.catalog` lists them."""

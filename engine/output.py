@@ -1,0 +1,254 @@
+"""Builds what a block writes: documents, Parquet table, row errors and counts. Touches no store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import bson
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from engine.catalog import extractor_spec
+from engine.inputs import BlockRows, output_fields
+from engine.spec import ROW, Extraction, ExtractorSpec, RowFailure
+from models.batch import Batch
+from models.block import Block, BlockCounts
+from models.collection import Collection
+from models.errors import ErrorCategory
+from models.ids import document_id, new_id
+from models.row_error import RowError
+from models.stored import now
+
+_DOCUMENT_BYTES: Final = 15 * 1024 * 1024  # MongoDB refuses 16 MiB
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed block with what it belongs to."""
+
+    batch: Batch
+    block: Block
+    collection: Collection
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """The spec of the collection's extractor; raises UnknownExtractor."""
+        return extractor_spec(self.collection.extractor.label)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Everything that one attempt at a block would commit."""
+
+    ids: list[str]
+    documents: list[dict[str, Any]]
+    errors: list[RowError]
+    table: pa.Table
+    counts: BlockCounts
+    settled_sources: list[str]  # of the rows that did not fail: these yield `documents`, no others
+
+
+def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
+    """Turn an extraction into what is stored."""
+    table = extraction.documents
+    index = table.column(ROW).to_numpy()
+    ordinals = _ordinals(index)
+    parents = rows.table.select(["object_id", "source_id", "passthrough", "history"]).to_pylist()
+    ids = [
+        document_id(
+            namespace_id=work.batch.namespace_id,
+            collection_id=work.collection.id,
+            source_id=parents[row]["source_id"],
+            extractor=work.spec.label,
+            ordinal=int(ordinal),
+        )
+        for row, ordinal in zip(index.tolist(), ordinals.tolist(), strict=True)
+    ]
+    histories = [_history(work, parent["history"]) for parent in parents]
+    documents = _documents(work, table, ids, ordinals.tolist(), parents, histories)
+    if oversized := _oversized(rows, table, index, documents):
+        return build_output(work, rows, _without(extraction, oversized))
+    failures = {one.row: one for one in (*extraction.failures, *rows.failures)}
+    return Output(
+        ids,
+        documents,
+        _errors(work, rows, failures, parents),
+        _output_table(table, ids, ordinals, parents, histories, work.spec),
+        _counts(rows, failures, index),
+        [parent["source_id"] for row, parent in enumerate(parents) if row not in failures],
+    )
+
+
+def _oversized(
+    rows: BlockRows,
+    table: pa.Table,
+    index: "np.ndarray[Any, Any]",
+    documents: list[dict[str, Any]],
+) -> set[int]:
+    """Return the rows of which a document is larger than MongoDB takes."""
+    if rows.table.nbytes + table.nbytes < _DOCUMENT_BYTES:
+        return set()
+    return {
+        row
+        for row, document in zip(index.tolist(), documents, strict=True)
+        if len(bson.encode(document)) > _DOCUMENT_BYTES
+    }
+
+
+def _without(extraction: Extraction, oversized: set[int]) -> Extraction:
+    index = extraction.documents.column(ROW).to_pylist()
+    keep = pa.array([row not in oversized for row in index], pa.bool_())
+    message = f"It makes a document of more than {_DOCUMENT_BYTES} bytes."
+    hint = "Split it into smaller pieces, or pass less through."
+    failures = [
+        RowFailure(row, ErrorCategory.RESOURCE, message, hint=hint) for row in sorted(oversized)
+    ]
+    return Extraction(extraction.documents.filter(keep), [*extraction.failures, *failures])
+
+
+def _ordinals(index: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Number the documents of each row from 0; `index` is sorted."""
+    if not len(index):
+        return index
+    starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1))
+    lengths = np.diff(np.append(starts, len(index)))
+    return np.arange(len(index)) - np.repeat(starts, lengths)
+
+
+def _counts(
+    rows: BlockRows, failures: Mapping[int, RowFailure], index: "np.ndarray[Any, Any]"
+) -> BlockCounts:
+    succeeded = len(np.unique(index))
+    return BlockCounts(
+        rows_in=rows.rows_in,
+        rows_missing_input=len(rows.missing),
+        rows_failed=len(failures),
+        rows_skipped=rows.table.num_rows - len(failures) - succeeded,
+        rows_succeeded=succeeded,
+        documents_written=len(index),
+    )
+
+
+def _history(work: Work, earlier: str | None) -> list[dict[str, Any]] | None:
+    if earlier is None:
+        return None
+    started = work.block.started_at or now()
+    entry = {
+        "extractor": work.spec.label,
+        "parametersHash": work.collection.extractor.parameters_hash,
+        "collectionId": work.collection.id,
+        "blockId": work.block.id,
+        "startedAt": started.isoformat(timespec="milliseconds"),
+        "durationMs": int((now() - started).total_seconds() * 1000),
+        "outcome": "SUCCEEDED",
+    }
+    return [*orjson.loads(earlier), entry]
+
+
+def _documents(
+    work: Work,
+    table: pa.Table,
+    ids: list[str],
+    ordinals: list[int],
+    parents: list[dict[str, Any]],
+    histories: list[list[dict[str, Any]] | None],
+) -> list[dict[str, Any]]:
+    names = [output.name for output in work.spec.outputs]
+    json_fields = {output.name for output in work.spec.outputs if output.json}
+    moment = now()
+    common = {
+        "namespace_id": work.batch.namespace_id,
+        "collection_id": work.collection.id,
+        "batch_id": work.batch.id,
+        "block_id": work.block.id,
+        "epoch": work.block.epoch,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+    passthrough = [orjson.loads(parent["passthrough"]) for parent in parents]
+    return [
+        {
+            "_id": ids[place],
+            **common,
+            "object_id": parents[row[ROW]]["object_id"],
+            "source_id": parents[row[ROW]]["source_id"],
+            "ordinal": ordinals[place],
+            "fields": {**passthrough[row[ROW]], **output_fields(row, names, json_fields)},
+            "processing_history": histories[row[ROW]] or [],
+        }
+        for place, row in enumerate(table.select([ROW, *names]).to_pylist())
+    ]
+
+
+def _output_table(
+    table: pa.Table,
+    ids: list[str],
+    ordinals: "np.ndarray[Any, Any]",
+    parents: list[dict[str, Any]],
+    histories: list[list[dict[str, Any]] | None],
+    spec: ExtractorSpec,
+) -> pa.Table:
+    index = table.column(ROW).to_pylist()
+    texts = [None if one is None else orjson.dumps(one).decode() for one in histories]
+    columns: dict[str, Any] = {
+        "document_id": pa.array(ids, pa.string()),
+        "object_id": pa.array([parents[row]["object_id"] for row in index], pa.string()),
+        "source_id": pa.array([parents[row]["source_id"] for row in index], pa.string()),
+        "ordinal": pa.array(ordinals, pa.int32()),
+        "passthrough": pa.array([parents[row]["passthrough"] for row in index], pa.large_string()),
+        "history": pa.array([texts[row] for row in index], pa.large_string()),
+    }
+    fields = [pa.field(name, column.type) for name, column in columns.items()]
+    json_fields = {output.name for output in spec.outputs if output.json}
+    for name in table.column_names:
+        if name != ROW:
+            columns[name] = table.column(name)
+            marked = {"json": "1"} if name in json_fields else None
+            fields.append(pa.field(name, table.schema.field(name).type, metadata=marked))
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _errors(
+    work: Work,
+    rows: BlockRows,
+    failures: Mapping[int, RowFailure],
+    parents: list[dict[str, Any]],
+) -> list[RowError]:
+    pattern = RowError(
+        id="",
+        namespace_id=work.batch.namespace_id,
+        batch_id=work.batch.id,
+        collection_id=work.collection.id,
+        block_id=work.block.id,
+        category=ErrorCategory.VALIDATION,
+        extractor=work.spec.label,
+        message="",
+        attempts=work.block.attempts,
+    )
+    failed = [
+        pattern.model_copy(
+            update={
+                "id": new_id("err"),
+                "object_id": parents[row]["object_id"],
+                "source_id": parents[row]["source_id"],
+                "category": failure.category,
+                "message": failure.message,
+                "hint": failure.hint,
+            }
+        )
+        for row, failure in sorted(failures.items())
+    ]
+    missing = [
+        pattern.model_copy(
+            update={
+                "id": new_id("err"),
+                "object_id": one.object_id,
+                "source_id": one.source_id,
+                "message": one.message,
+                "hint": "Map the input to a field that every document has.",
+            }
+        )
+        for one in rows.missing
+    ]
+    return failed + missing

@@ -1,0 +1,201 @@
+"""Rows: what an extractor reads, made of objects or of upstream documents by mappings.
+
+object_id source_id          ids of the root object and of what the row was made of
+in_<input>                   mapped inputs; null when not given, or when the text lies at an address
+refs                         JSON {input: "s3://..."} of texts to fetch before extraction, or null
+passthrough                  JSON of the fields that go into the document
+history                      JSON list of enrichments so far, or null
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+
+from engine.spec import ExtractorSpec, InputSpec
+from models.collection import Collection, InputMapping
+from models.object import Object
+
+_ABSENT: Final = object()
+_UNKNOWN_BYTES: Final = 64 * 1024  # of a text at an address, when nobody said
+INPUT: Final = "in_"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A text that is not here yet but at an S3 address."""
+
+    url: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """An object or an upstream document, as flat fields."""
+
+    object_id: str
+    source_id: str
+    fields: Mapping[str, Any]
+    history: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A row that lacks something its collection needs."""
+
+    object_id: str
+    source_id: str
+    message: str
+
+
+@dataclass
+class Rows:
+    """Flattened rows of one collection, column by column."""
+
+    object_ids: list[str] = field(default_factory=list)
+    source_ids: list[str] = field(default_factory=list)
+    inputs: dict[str, list[str | None]] = field(default_factory=dict)
+    refs: list[str | None] = field(default_factory=list)
+    passthrough: list[str] = field(default_factory=list)
+    history: list[str | None] = field(default_factory=list)
+    weight: int = 0  # bytes to hold when the rows are extracted, about
+
+    def __len__(self) -> int:
+        return len(self.object_ids)
+
+
+class Flattener:
+    """Applies one collection's mappings to rows."""
+
+    def __init__(self, collection: Collection, spec: ExtractorSpec) -> None:
+        self._inputs = spec.inputs
+        self._mappings = {mapping.input: mapping for mapping in collection.input_mappings}
+        self._passthrough = collection.passthrough
+
+    def flatten(self, row: SourceRow, into: Rows) -> Missing | None:
+        """Append the row's columns; or say what is missing and append nothing."""
+        values: dict[str, str | None] = {}
+        refs: dict[str, str] = {}
+        weight = 0
+        for spec in self._inputs:
+            found = self._input(spec, row.fields)
+            if isinstance(found, _Lack):
+                return Missing(row.object_id, row.source_id, found.message)
+            if isinstance(found, Address):
+                refs[spec.name] = found.url
+                weight += found.size_bytes or _UNKNOWN_BYTES
+            values[spec.name] = None if isinstance(found, Address) else found
+        fields = self._fields(row.fields)
+        if isinstance(fields, _Lack):
+            return Missing(row.object_id, row.source_id, fields.message)
+        self._append(into, row, values, refs, fields)
+        into.weight += weight + sum(len(value) for value in values.values() if value is not None)
+        return None
+
+    def _append(
+        self,
+        into: Rows,
+        row: SourceRow,
+        values: Mapping[str, str | None],
+        refs: Mapping[str, str],
+        fields: Mapping[str, Any],
+    ) -> None:
+        into.object_ids.append(row.object_id)
+        into.source_ids.append(row.source_id)
+        for name, value in values.items():
+            into.inputs.setdefault(name, []).append(value)
+        into.refs.append(orjson.dumps(refs).decode() if refs else None)
+        into.passthrough.append(orjson.dumps(fields).decode())
+        into.history.append(None if row.history is None else orjson.dumps(row.history).decode())
+
+    def _input(self, spec: InputSpec, fields: Mapping[str, Any]) -> "str | Address | _Lack | None":
+        mapping = self._mappings.get(spec.name)
+        value = _ABSENT if mapping is None else _mapped(mapping, fields)
+        if value is _ABSENT or value is None:
+            return _lack(spec, mapping) if spec.required else None
+        if isinstance(value, Address):
+            return value
+        if spec.kind == "json":
+            return orjson.dumps(value).decode()
+        if isinstance(value, str):
+            return value
+        return _Lack(f"Input {spec.name!r} must be text but is {type(value).__name__}.")
+
+    def _fields(self, fields: Mapping[str, Any]) -> "dict[str, Any] | _Lack":
+        kept: dict[str, Any] = {}
+        for entry in self._passthrough:
+            value = look_up(fields, entry.path)
+            if isinstance(value, Address):
+                value = value.url
+            if value is not _ABSENT:
+                kept[entry.target] = value
+            elif entry.required:
+                return _Lack(f"Required field {entry.path!r} is missing.")
+            elif entry.default is not None:
+                kept[entry.target] = entry.default
+        return kept
+
+
+@dataclass(frozen=True)
+class _Lack:
+    message: str
+
+
+def _lack(spec: InputSpec, mapping: InputMapping | None) -> _Lack:
+    where = "nothing is mapped to it" if mapping is None else f"no field {mapping.path!r}"
+    return _Lack(f"Input {spec.name!r} is missing: {where}.")
+
+
+def _mapped(mapping: InputMapping, fields: Mapping[str, Any]) -> Any:
+    return mapping.literal if mapping.path is None else look_up(fields, mapping.path)
+
+
+def look_up(fields: Mapping[str, Any], path: str) -> Any:
+    """Follow a dotted path; a key that itself holds the dots wins."""
+    if path in fields:
+        return fields[path]
+    value: Any = fields
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
+
+
+def object_row(item: Object, *, with_history: bool) -> SourceRow:
+    """See an object as a row: its metadata, its blobs, and `object_id` and `key`."""
+    blobs = {
+        blob.property: blob.text if blob.url is None else Address(blob.url, blob.size_bytes)
+        for blob in item.blobs
+    }
+    fields = {"object_id": item.id, "key": item.key, **item.metadata, **blobs}
+    return SourceRow(item.id, item.id, fields, [] if with_history else None)
+
+
+def rows_schema(spec: ExtractorSpec) -> pa.Schema:
+    """Return the Arrow schema of an extractor's rows."""
+    return pa.schema(
+        [
+            pa.field("object_id", pa.string()),
+            pa.field("source_id", pa.string()),
+            *(pa.field(INPUT + item.name, pa.large_string()) for item in spec.inputs),
+            pa.field("refs", pa.string()),
+            pa.field("passthrough", pa.large_string()),
+            pa.field("history", pa.large_string()),
+        ]
+    )
+
+
+def rows_table(rows: Rows, spec: ExtractorSpec) -> pa.Table:
+    """Return the rows as an Arrow table."""
+    columns: dict[str, Sequence[Any]] = {
+        "object_id": rows.object_ids,
+        "source_id": rows.source_ids,
+        **{INPUT + item.name: rows.inputs.get(item.name, []) for item in spec.inputs},
+        "refs": rows.refs,
+        "passthrough": rows.passthrough,
+        "history": rows.history,
+    }
+    return pa.table(columns, schema=rows_schema(spec))

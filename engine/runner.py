@@ -1,0 +1,253 @@
+"""Keeps the blocks of one batch flowing: claim, read, extract, commit, several at a time.
+
+Knows extractors only as pools. Everything that it remembers may be lost: what counts is in MongoDB,
+and a lease that is not renewed by progress runs out.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+from pymongo.errors import PyMongoError
+
+from engine.inputs import BlockRows, InputReader
+from engine.output import Work
+from engine.pools import Pools, ProgressClock
+from engine.rows import INPUT
+from engine.spec import Extraction, ExtractorSpec
+from engine.writer import Stored, commit_block, fail_block, release, store_block
+from models.batch import Batch, renew_batch
+from models.block import Block, claim_block, read_exhausted, renew_block
+from models.collection import Collection
+from models.errors import (
+    ErrorCategory,
+    ExtractorDied,
+    Permanent,
+    StaleBlock,
+    StrataError,
+    Transient,
+)
+from models.stores import Stores
+
+logger = logging.getLogger(__name__)
+_IDLE_SECONDS: Final = 0.5
+_BACKOFF_SECONDS: Final = 1.0
+_BACKOFF_CAP: Final = 300.0
+_RENEWALS: Final = 4  # looks at the progress of a block in the length of its lease
+T = TypeVar("T")
+
+
+class BatchRun:
+    """One epoch of one batch in this process."""
+
+    def __init__(
+        self, stores: Stores, batch: Batch, collections: dict[str, Collection], *, pools: Pools,
+        reader: InputReader, owner: str,
+    ) -> None:  # fmt: skip
+        self._stores = stores
+        self._settings = stores.settings.engine
+        self._batch = batch
+        self._collections = collections
+        self._pools = pools
+        self._reader = reader
+        self._owner = owner
+        self._running: set[asyncio.Task[None]] = set()
+        self._committing = asyncio.Lock()
+        self._renewed = float("-inf")
+
+    async def run(self) -> None:
+        """Work until every block is terminal or the batch is another's; safe to cancel."""
+        try:
+            while await self._turn():
+                await self._wait()
+        finally:
+            await _cancel(self._running)
+
+    async def _turn(self) -> bool:
+        """Claim what can be claimed; False when there is nothing left for us to do."""
+        try:
+            if not await self._hold():
+                return False
+            if await self._fill() or self._running:
+                return True
+            await self._fail_exhausted()
+            return not await self._nothing_left()
+        except PyMongoError as error:
+            logger.warning("Batch %s: MongoDB: %s", self._batch.id, type(error).__name__)
+            return True
+
+    async def _hold(self) -> bool:
+        """Renew the batch's lease when it is time to; False when another epoch has the batch.
+
+        The loop that claims renews, so a run that is stuck holds nothing; blocks have leases of
+        their own.
+        """
+        lease = self._settings.lease_seconds
+        if time.monotonic() - self._renewed < lease / _RENEWALS:
+            return True
+        self._renewed = time.monotonic()
+        return await renew_batch(self._batch.id, self._batch.epoch, lease_seconds=lease)
+
+    async def _fill(self) -> bool:
+        claimed = False
+        while len(self._running) < self._settings.blocks_in_flight:
+            block = await claim_block(
+                self._batch.id,
+                self._batch.submission or "",
+                owner=self._owner,
+                lease_seconds=self._settings.lease_seconds,
+                max_attempts=self._settings.max_attempts,
+            )
+            if block is None:
+                break
+            claimed = True
+            task = asyncio.create_task(self._do(self._work(block)), name=block.id)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return claimed
+
+    def _work(self, block: Block) -> Work:
+        return Work(self._batch, block, self._collections[block.collection_id])
+
+    async def _wait(self) -> None:
+        if self._running:
+            await asyncio.wait(
+                self._running, timeout=_IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        else:
+            await asyncio.sleep(_IDLE_SECONDS)
+
+    async def _nothing_left(self) -> bool:
+        row = await Batch.get_pymongo_collection().find_one(
+            {"_id": self._batch.id}, {"blocks_open": 1}
+        )
+        if row is not None and row["blocks_open"] > 0:
+            return False
+        await self._stores.bus.ring_workers(self._batch.id)
+        return True
+
+    async def _fail_exhausted(self) -> None:
+        blocks = read_exhausted(
+            self._batch.id,
+            self._batch.submission or "",
+            max_attempts=self._settings.max_attempts,
+        )
+        async for block in blocks:
+            message = f"The process that ran the block ended {block.attempts} times."
+            await self._fail(self._work(block), ErrorCategory.RESOURCE, message)
+
+    async def _do(self, work: Work) -> None:
+        """Do one attempt of a block; its outcome is written down, or the lease runs out."""
+        try:
+            await self._settle(work)
+        except (StrataError, PyMongoError) as error:
+            logger.warning("Block %s: outcome not written: %s", work.block.id, error)
+
+    async def _settle(self, work: Work) -> None:
+        try:
+            await self._attempt(work)
+        except StaleBlock as stale:
+            logger.info("%s", stale)
+        except ExtractorDied as error:
+            await self._retry(work, error.message, ErrorCategory.RESOURCE)
+        except Transient as error:
+            await self._retry(work, error.message, ErrorCategory.DEPENDENCY)
+        except Permanent as error:
+            await self._fail(work, ErrorCategory.DEPENDENCY, error.message, hint=error.hint)
+        except PyMongoError as error:
+            message = f"MongoDB failed: {type(error).__name__}."
+            await self._retry(work, message, ErrorCategory.DEPENDENCY)
+        except Exception as error:
+            logger.exception("Block %s failed", work.block.id)
+            message = f"{type(error).__name__}: {error}"[:500]
+            await self._retry(work, message, ErrorCategory.RUNTIME)
+
+    async def _attempt(self, work: Work) -> None:
+        clock = ProgressClock()
+        stored = await self._under_lease(work, clock, self._prepare(work, clock))
+        async with self._committing:  # every commit changes the batch's own document
+            await commit_block(self._stores, work, stored)
+
+    async def _prepare(self, work: Work, clock: ProgressClock) -> Stored:
+        rows = await self._reader.read(work.block, work.collection, work.spec, progress=clock.tick)
+        extraction = await self._extract(work, rows, clock)
+        return await store_block(self._stores, work, rows, extraction, progress=clock.tick)
+
+    async def _extract(self, work: Work, rows: BlockRows, clock: ProgressClock) -> Extraction:
+        batch = extractor_input(rows.table, work.spec)
+        pool = self._pools.pool(work.collection.extractor)
+        extraction = await pool.extract(batch, clock)
+        return without_failed(extraction, rows)
+
+    async def _under_lease(
+        self, work: Work, clock: ProgressClock, doing: Coroutine[Any, Any, T]
+    ) -> T:
+        """Do something for as long as the block is ours and the clock moves."""
+        task = asyncio.create_task(doing)
+        keeper = asyncio.create_task(self._keep(work, clock))
+        try:
+            await asyncio.wait({task, keeper}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await keeper  # raises why the lease is over
+            return await task
+        finally:
+            await _cancel([task, keeper])
+
+    async def _keep(self, work: Work, clock: ProgressClock) -> None:
+        """Renew a block's lease from its progress.
+
+        Raises:
+            StaleBlock: the block is another's.
+            ExtractorDied: nothing moved; given up just before the lease runs out.
+        """
+        lease = self._settings.lease_seconds
+        still = 0
+        while still < _RENEWALS - 1:
+            await asyncio.sleep(lease / _RENEWALS)
+            still = 0 if clock.moved() else still + 1
+            if not still and not await renew_block(work.block, lease_seconds=lease):
+                raise StaleBlock(f"Block {work.block.id} was claimed by another.")
+        raise ExtractorDied(
+            f"No progress for {lease * still / _RENEWALS:.0f} s in "
+            f"{work.collection.extractor.label}; the attempt was ended."
+        )
+
+    async def _retry(self, work: Work, message: str, category: ErrorCategory) -> None:
+        if work.block.attempts >= self._settings.max_attempts:
+            return await self._fail(work, category, message)
+        ceiling = min(_BACKOFF_CAP, _BACKOFF_SECONDS * 2**work.block.attempts)
+        await release(self._stores, work, error=message, delay=random.uniform(0.1, ceiling))
+        return None
+
+    async def _fail(
+        self, work: Work, category: ErrorCategory, message: str, *, hint: str = ""
+    ) -> None:
+        hint = hint or "Mend the cause, then submit the objects in a new batch."
+        await fail_block(self._stores, work, category=category, error=message, hint=hint)
+
+
+def extractor_input(table: pa.Table, spec: ExtractorSpec) -> pa.RecordBatch:
+    """Return the columns that an extractor sees: its inputs under their own names."""
+    columns = {item.name: table.column(INPUT + item.name).combine_chunks() for item in spec.inputs}
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def without_failed(extraction: Extraction, rows: BlockRows) -> Extraction:
+    """Drop what an extractor said of rows that had failed before it saw them."""
+    failed = {failure.row for failure in rows.failures}
+    if not failed:
+        return extraction
+    keep = pa.array([row not in failed for row in extraction.documents.column("row").to_pylist()])
+    failures = [failure for failure in extraction.failures if failure.row not in failed]
+    return Extraction(extraction.documents.filter(keep), failures)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    waited = list(tasks)
+    for task in waited:
+        task.cancel()
+    await asyncio.gather(*waited, return_exceptions=True)

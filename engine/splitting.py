@@ -1,0 +1,166 @@
+"""Text in pieces: by characters, words, sentences or paragraphs, with an overlap if asked for.
+
+Pure functions. Every piece is a slice of the text, and says which; only blanks between two units
+can be in no piece. Sentences are found by punctuation and a list of abbreviations: good for
+European languages, Chinese and Japanese, wrong now and then, the same every time. Words are what
+blanks part; Chinese and Japanese, written without, count by the character.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SplitBy = Literal["none", "characters", "words", "sentences", "paragraphs"]
+LARGEST_CHUNK: Final = 10_000
+LARGEST_OVERLAP: Final = 5_000
+
+# Possessive quantifiers keep each pattern linear whatever the text is.
+WITHOUT_SPACES: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD: Final = re.compile(f"[{WITHOUT_SPACES}]|[^\\s{WITHOUT_SPACES}]++")
+PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*+\n\s*+|\u2029\s*+")
+SENTENCE_END: Final = re.compile(
+    r"(?P<mark>[.!?…]++)[\"'\u201d\u2019»)\]]*+"
+    r"|[。\uff01\uff1f｡]++[」』\u201d\uff09\u2019»)\]]*+"
+    r"|\n[^\S\n]*+\n|\u2029"
+)
+OPENING: Final = "([\"'\u201c\u2018«"
+# After these a capital, or a number, does not begin a sentence.
+BEFORE_NAMES: Final = re.compile(
+    r"(mr|mrs|ms|dr|prof|rev|hon|st|sr|gen|col|lt|sgt|capt|adm|gov|sen|rep|pres|mme|mlle|sra|dipl"
+    r"|ing|vs|cf|viz|ca|approx|e\.g|i\.e|z\.b|d\.h|u\.a|bzw)",
+    re.IGNORECASE,
+)
+BEFORE_NUMBERS: Final = re.compile(
+    r"(nos?|nr|figs?|eq|sec|ch|vols?|pp?|art|para|app"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)",
+    re.IGNORECASE,
+)
+INITIALS: Final = re.compile(r"[A-ZÀ-Þ](?:\.[A-ZÀ-Þ])*")  # J. Smith, U.S. Army
+LIST_NUMBER: Final = re.compile(r"(?:\A|\n)[^\S\n]*\d{1,3}\Z")
+LOOK_ROUND: Final = 24  # characters before and after a full stop that are read to judge it
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A slice of a text: `text == whole[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_text(
+    text: str, by: SplitBy, *, chunk_size: int = 1_000, chunk_overlap: int = 0
+) -> Iterator[Piece]:
+    """Return the pieces of a text in order; a blank text has none.
+
+    Each piece has `chunk_size` units, the last one maybe fewer, and begins with the last
+    `chunk_overlap` units of the piece before. Lazy, because a large overlap multiplies the text:
+    up to `chunk_size / (chunk_size - chunk_overlap)` times.
+    """
+    require_chunks(chunk_size, chunk_overlap)
+    step = chunk_size - chunk_overlap
+    spans = _spans(text, by, size=chunk_size, step=step)
+    pieces = (Piece(text[start:end], start, end) for start, end in spans)
+    return (piece for piece in pieces if not piece.text.isspace())
+
+
+def require_chunks(chunk_size: int, chunk_overlap: int) -> None:
+    """Refuse sizes out of range, and an overlap that would never get on."""
+    if not 1 <= chunk_size <= LARGEST_CHUNK:
+        raise ValueError(f"chunk_size must be from 1 to {LARGEST_CHUNK}, not {chunk_size}")
+    if not 0 <= chunk_overlap <= LARGEST_OVERLAP:
+        raise ValueError(f"chunk_overlap must be from 0 to {LARGEST_OVERLAP}, not {chunk_overlap}")
+    if chunk_overlap >= chunk_size:
+        raise ValueError(
+            f"chunk_overlap must be less than chunk_size: {chunk_overlap}, {chunk_size}"
+        )
+
+
+def _spans(text: str, by: SplitBy, *, size: int, step: int) -> Iterator[Span]:
+    match by:
+        case "none":
+            return iter([(0, len(text))] if text else [])
+        case "characters":
+            return _slices(len(text), size=size, step=step)
+        case "words":
+            units: Iterable[Span] = (match.span() for match in WORD.finditer(text))
+        case "sentences":
+            units = _trimmed(text, _sentences(text))
+        case "paragraphs":
+            units = _trimmed(text, _between(text, PARAGRAPH_END.finditer(text)))
+    return _windows(units, size=size, step=step)
+
+
+def _slices(length: int, *, size: int, step: int) -> Iterator[Span]:
+    for start in range(0, length, step):
+        yield start, min(start + size, length)
+        if start + size >= length:
+            return
+
+
+def _windows(units: Iterable[Span], *, size: int, step: int) -> Iterator[Span]:
+    """Join `size` units at a time, `step` further each time; holds no more than one window."""
+    window: deque[Span] = deque()
+    fresh = 0  # units that no window has had yet
+    for unit in units:
+        window.append(unit)
+        fresh += 1
+        if len(window) == size:
+            yield window[0][0], window[-1][1]
+            fresh = 0
+            for _ in range(step):
+                window.popleft()
+    if fresh:
+        yield window[0][0], window[-1][1]
+
+
+def _between(text: str, ends: Iterable[re.Match[str]]) -> Iterator[Span]:
+    start = 0
+    for match in ends:
+        yield start, match.end()
+        start = match.end()
+    yield start, len(text)
+
+
+def _trimmed(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """Take the blanks off both ends of each span, and leave out those that are blank."""
+    for start, end in spans:
+        unit = text[start:end]
+        if inner := unit.strip():
+            start += len(unit) - len(unit.lstrip())
+            yield start, start + len(inner)
+
+
+def _sentences(text: str) -> Iterator[Span]:
+    ends = (match for match in SENTENCE_END.finditer(text) if _ends_sentence(text, match))
+    return _between(text, ends)
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    """Judge a mark by what follows it and, for a full stop, by the word before it."""
+    mark = match["mark"]
+    if mark is None or match.end() == len(text):
+        return True
+    if not text[match.end()].isspace():
+        return False
+    following = text[match.end() : match.end() + LOOK_ROUND].lstrip()
+    if following[:1].islower():
+        return False
+    before = text[max(0, match.start() - LOOK_ROUND) : match.start()]
+    return mark != "." or not _is_shortened(before, number_follows=following[:1].isdigit())
+
+
+def _is_shortened(before: str, *, number_follows: bool) -> bool:
+    """Say whether the full stop after `before` belongs to its last word, or numbers a list."""
+    if LIST_NUMBER.search(before):
+        return True
+    words = before.split()
+    word = words[-1].lstrip(OPENING) if words and not before[-1].isspace() else ""
+    if BEFORE_NAMES.fullmatch(word) or INITIALS.fullmatch(word):
+        return True
+    return number_follows and BEFORE_NUMBERS.fullmatch(word) is not None

@@ -1,0 +1,306 @@
+"""Commits a block: artifact, vectors, then one transaction that makes all of it true.
+
+Order: output Parquet to S3 (create-only, epoch in the key), points to Qdrant (`wait=true`,
+deterministic ids), and in one MongoDB transaction the block's DONE with its pointer and counts, the
+documents, the removal of documents that the rows no longer yield, the row errors, the collection's
+revision and the batch's counts with their event. A writer whose epoch is over is refused there and
+leaves nothing that can be read.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+from pymongo import ReplaceOne
+
+from engine.inputs import BlockRows
+from engine.output import Output, Work, build_output
+from engine.spec import Extraction
+from engine.stale import remove_stale
+from models.artifacts import output_key, sha256_of
+from models.batch import change_batch
+from models.block import (
+    Block,
+    BlockCounts,
+    Pointer,
+    cancel_readers,
+    finish_block,
+    release_block,
+    renew_block,
+    wake_readers,
+)
+from models.collection import Collection
+from models.database import Session
+from models.document import Document
+from models.errors import ErrorCategory, StaleBlock
+from models.events import Event, EventType
+from models.ids import new_id
+from models.row_error import RowError
+from models.states import BatchStatus, BlockStatus
+from models.stored import now
+from models.stores import Stores
+
+logger = logging.getLogger(__name__)
+_POINTS: Final = 2000  # written between two signs of progress
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An output that is on S3 and in Qdrant, and does not count yet."""
+
+    output: Output
+    pointer: Pointer
+
+
+async def store_block(
+    stores: Stores,
+    work: Work,
+    rows: BlockRows,
+    extraction: Extraction,
+    *,
+    progress: Callable[[], None],
+) -> Stored:
+    """Write what nobody can see yet: the artifact and the points.
+
+    Raises:
+        StaleBlock: the block was claimed again or canceled meanwhile.
+        StoreUnavailable: a store failed; the attempt may be repeated.
+    """
+    output = await asyncio.to_thread(build_output, work, rows, extraction)
+    progress()
+    pointer = await _store_artifact(stores, work, output)
+    progress()
+    await _require_ours(stores, work.block)
+    await _store_points(stores, work, output, progress)
+    return Stored(output, pointer)
+
+
+async def commit_block(stores: Stores, work: Work, stored: Stored) -> None:
+    """Make a stored block count, once.
+
+    Raises:
+        StaleBlock: the block was claimed again or canceled meanwhile; nothing counts.
+    """
+    await _require_ours(stores, work.block)
+    event, stale = await stores.database.transaction(
+        lambda session: _make_true(session, work, stored)
+    )
+    await announce(stores, event)
+    try:
+        for collection_id, ids in stale.items():
+            await stores.vectors.delete(collection_id, ids)
+    except Exception as error:  # points without a document cannot be found
+        logger.warning("Block %s: stale points stay: %s", work.block.id, type(error).__name__)
+
+
+async def _require_ours(stores: Stores, block: Block) -> None:
+    """Take a full lease for what follows; raises StaleBlock."""
+    if not await renew_block(block, lease_seconds=stores.settings.engine.lease_seconds):
+        raise _stale(block)
+
+
+async def release(stores: Stores, work: Work, *, error: str, delay: float) -> None:
+    """Give a block back after a failure that may pass; its next attempt is due after `delay` s."""
+
+    async def give_back(session: Session) -> Event | None:
+        due = now() + timedelta(seconds=delay)
+        if not await release_block(session, work.block, not_before=due, error=error):
+            return None
+        return await change_batch(
+            session,
+            {"_id": work.batch.id, "status": str(BatchStatus.PROCESSING)},
+            {},
+            EventType.BLOCK_RETRIED,
+            {"blockId": work.block.id, "attempts": work.block.attempts, "message": error},
+        )
+
+    event = await stores.database.transaction(give_back)
+    if event is not None:
+        await announce(stores, event)
+
+
+async def fail_block(
+    stores: Stores, work: Work, *, category: ErrorCategory, error: str, hint: str
+) -> None:
+    """End a block that cannot be done: its rows count as failed, its readers are canceled."""
+    rows = await _rows_of(work.block)
+    counts = BlockCounts(rows_in=rows, rows_failed=rows)
+    record = RowError(
+        id=new_id("err"),
+        namespace_id=work.batch.namespace_id,
+        batch_id=work.batch.id,
+        collection_id=work.collection.id,
+        block_id=work.block.id,
+        category=category,
+        extractor=work.collection.extractor.label,
+        message=error,
+        hint=hint,
+        rows=rows,
+        attempts=work.block.attempts,
+    )
+
+    async def end(session: Session) -> Event | None:
+        values = {"counts": counts.model_dump(), "error_message": error}
+        if not await finish_block(session, work.block, BlockStatus.FAILED, values):
+            return None
+        await RowError.get_pymongo_collection().insert_one(record.to_mongo(), session=session)
+        reason = f"Block {work.block.id}, which this one reads, failed."
+        canceled = await cancel_readers(session, work.block, reason)
+        return await _count(
+            session, work, counts, EventType.BLOCK_FAILED, closed=1 + canceled, message=error
+        )
+
+    event = await stores.database.transaction(end)
+    if event is not None:
+        await announce(stores, event)
+
+
+async def announce(stores: Stores, event: Event) -> None:
+    """Ring everyone who follows the batch, and the workers when nothing is left to do."""
+    await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
+    if event.blocks_open == 0:
+        await stores.bus.ring_workers(event.batch_id)
+
+
+async def _rows_of(block: Block) -> int:
+    """Return how many rows a block has, or would have had from what it reads."""
+    if block.rows is not None:
+        return block.rows
+    upstream = Block.get_pymongo_collection().find(
+        {"_id": {"$in": block.reads}}, {"output.rows": 1}
+    )
+    return sum([(row.get("output") or {}).get("rows", 0) async for row in upstream])
+
+
+async def _store_artifact(stores: Stores, work: Work, output: Output) -> Pointer:
+    key = output_key(
+        work.batch.namespace_id,
+        work.batch.id,
+        work.block.submission,
+        block_id=work.block.id,
+        epoch=work.block.epoch,
+    )
+    with tempfile.NamedTemporaryFile(prefix="strata-", suffix=".parquet") as file:
+        path = Path(file.name)
+        await asyncio.to_thread(
+            lambda: pq.write_table(output.table, path, compression="zstd", compression_level=1)
+        )
+        sha256 = await asyncio.to_thread(sha256_of, path)
+        await stores.artifacts.create(key, path, sha256=sha256)
+        size = file.seek(0, 2)
+    return Pointer(key=key, sha256=sha256, rows=output.table.num_rows, bytes=size)
+
+
+async def _store_points(
+    stores: Stores, work: Work, output: Output, progress: Callable[[], None]
+) -> None:
+    await stores.vectors.ensure(work.collection)
+    vectors = {
+        vector.name: output.table.column(vector.name)
+        .combine_chunks()
+        .flatten()
+        .to_numpy()
+        .reshape(-1, vector.dimension)
+        for vector in work.collection.vectors
+    }
+    for start in range(0, len(output.ids), _POINTS):
+        part = slice(start, start + _POINTS)
+        await stores.vectors.upsert(
+            work.collection.id,
+            output.ids[part],
+            [_payload(work, document) for document in output.documents[part]],
+            {name: array[part] for name, array in vectors.items()},
+            block_id=work.block.id,
+            epoch=work.block.epoch,
+        )
+        progress()
+
+
+def _payload(work: Work, document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "collection_id": work.collection.id,
+        "object_id": document["object_id"],
+        "batch_id": work.batch.id,
+        "block_id": work.block.id,
+        "epoch": work.block.epoch,
+    }
+
+
+async def _make_true(
+    session: Session, work: Work, stored: Stored
+) -> tuple[Event, dict[str, list[str]]]:
+    output = stored.output
+    values = {"output": stored.pointer.model_dump(), "counts": output.counts.model_dump()}
+    if not await finish_block(session, work.block, BlockStatus.DONE, values):
+        raise _stale(work.block)
+    added = await _replace_documents(session, output.documents)
+    stale = await remove_stale(session, work, output)
+    if output.errors:
+        await RowError.get_pymongo_collection().insert_many(
+            [error.to_mongo() for error in output.errors], session=session
+        )
+    await Collection.get_pymongo_collection().update_one(
+        {"_id": work.collection.id},
+        {"$inc": {"document_count": added, "revision": 1}},
+        session=session,
+    )
+    await wake_readers(session, work.block)
+    event = await _count(session, work, output.counts, EventType.BLOCK_DONE, closed=1)
+    if event is None:
+        raise _stale(work.block)
+    return event, stale
+
+
+async def _replace_documents(session: Session, documents: list[dict[str, Any]]) -> int:
+    """Write documents over their earlier selves; return how many are new."""
+    if not documents:
+        return 0
+    result = await Document.get_pymongo_collection().bulk_write(
+        [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in documents],
+        ordered=False,
+        session=session,
+    )
+    return result.upserted_count
+
+
+async def _count(
+    session: Session,
+    work: Work,
+    counts: BlockCounts,
+    kind: EventType,
+    *,
+    closed: int,
+    message: str | None = None,
+) -> Event | None:
+    # The rows of the first tier were counted in when the batch was submitted.
+    added = counts.model_dump()
+    if work.block.tier == 0:
+        added["rows_in"] = 0
+        added["rows_missing_input"] = 0
+    increments = {f"counts.{name}": value for name, value in added.items() if value}
+    data: dict[str, Any] = {
+        "blockId": work.block.id,
+        "collectionId": work.collection.id,
+        "tier": work.block.tier,
+        "documentsWritten": counts.documents_written,
+        "rowsFailed": counts.rows_failed,
+    }
+    if message is not None:
+        data["message"] = message
+    return await change_batch(
+        session,
+        {"_id": work.batch.id, "status": str(BatchStatus.PROCESSING)},
+        {"$inc": {"blocks_open": -closed, **increments}},
+        kind,
+        data,
+    )
+
+
+def _stale(block: Block) -> StaleBlock:
+    return StaleBlock(f"Block {block.id} is no longer ours under epoch {block.epoch}.")

@@ -1,0 +1,1 @@
+"""Asks: schema, authentication, limits, subscriptions, GraphiQL, the command line."""

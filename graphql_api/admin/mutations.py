@@ -1,0 +1,38 @@
+"""Mutations of namespaces."""
+
+from typing import Annotated
+
+import strawberry
+
+from graphql_api.admin.inputs import CreateNamespaceInput
+from graphql_api.admin.types import CreateNamespacePayload, show_namespace
+from graphql_api.context import Info
+from graphql_api.errors import user_error
+from graphql_api.permissions import require_admin
+from models.errors import StrataError
+from workers.namespaces import open_namespace
+
+
+@strawberry.type
+class AdminMutation:
+    """What the administrator may do."""
+
+    @strawberry.mutation(description="Open a namespace; needs the admin key.")
+    async def create_namespace(
+        self,
+        info: Info,
+        input: Annotated[CreateNamespaceInput, strawberry.argument(description="The namespace.")],
+    ) -> CreateNamespacePayload | None:
+        """Open a namespace with its first key."""
+        require_admin(info.context.principal)
+        try:
+            namespace, key = await open_namespace(
+                info.context.stores, input.name, description=input.description
+            )
+        except StrataError as error:
+            return CreateNamespacePayload(
+                namespace=None, api_key=None, user_errors=[user_error(error)]
+            )
+        return CreateNamespacePayload(
+            namespace=show_namespace(namespace), api_key=key, user_errors=[]
+        )

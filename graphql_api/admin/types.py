@@ -1,0 +1,36 @@
+"""Types of namespaces."""
+
+import strawberry
+
+from graphql_api.errors import UserError
+from graphql_api.node import Node
+from graphql_api.scalars import DateTime
+from models.namespace import Namespace as NamespaceModel
+
+
+@strawberry.type(description="The boundary of isolation: everything else lives in one.")
+class Namespace(Node):
+    """A namespace as shown."""
+
+    name: str = strawberry.field(description="Unique in the deployment.")
+    description: str = strawberry.field(description="Free text.")
+    created_at: DateTime = strawberry.field(description="When it was created.")
+
+
+def show_namespace(model: NamespaceModel) -> Namespace:
+    """Return a namespace as shown."""
+    return Namespace(
+        id=strawberry.ID(model.id),
+        name=model.name,
+        description=model.description,
+        created_at=DateTime(model.created_at),
+    )
+
+
+@strawberry.type(description="Answer to createNamespace.")
+class CreateNamespacePayload:
+    """What came of it."""
+
+    namespace: Namespace | None = strawberry.field(description="The new namespace.")
+    api_key: str | None = strawberry.field(description="Its first key; shown this once.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")

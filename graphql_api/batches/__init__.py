@@ -1,0 +1,1 @@
+"""Batches: planning, submitting, following, canceling; tasks and row errors."""

@@ -1,0 +1,140 @@
+"""Mutations of batches."""
+
+import asyncio
+from typing import Annotated, Any
+
+import strawberry
+
+from graphql_api.batches.inputs import (
+    AddObjectsToBatchInput,
+    CancelBatchInput,
+    CreateBatchInput,
+    DeleteBatchInput,
+    SubmitBatchInput,
+)
+from graphql_api.batches.payloads import (
+    AddObjectsToBatchPayload,
+    CancelBatchPayload,
+    CreateBatchPayload,
+    DeleteBatchPayload,
+    SubmitBatchPayload,
+)
+from graphql_api.batches.tasks import show_task
+from graphql_api.batches.types import show_batch
+from graphql_api.context import Info
+from graphql_api.errors import user_error
+from models.errors import InvalidInput, StrataError
+from workers.batches import add_objects, cancel_batch, delete_batch, open_batch
+from workers.doorbell import ring
+from workers.names import require_json
+from workers.submissions import submit_batch
+
+
+@strawberry.type
+class BatchMutation:
+    """What can be done to batches."""
+
+    @strawberry.mutation(description="Create a draft.")
+    async def create_batch(
+        self,
+        info: Info,
+        input: Annotated[CreateBatchInput, strawberry.argument(description="The batch.")],
+    ) -> CreateBatchPayload | None:
+        """Create a draft, with objects if some are given."""
+        stores, scope = info.context.stores, info.context.scope
+        try:
+            batch = await open_batch(
+                stores,
+                scope,
+                bucket_id=input.bucket_id,
+                name=input.name or "",
+                metadata=_metadata(input.metadata),
+                object_ids=list(input.object_ids or []),
+            )
+        except StrataError as error:
+            return CreateBatchPayload(batch=None, user_errors=[user_error(error)])
+        return CreateBatchPayload(batch=show_batch(batch), user_errors=[])
+
+    @strawberry.mutation(description="Add objects to a draft.")
+    async def add_objects_to_batch(
+        self,
+        info: Info,
+        input: Annotated[AddObjectsToBatchInput, strawberry.argument(description="Which.")],
+    ) -> AddObjectsToBatchPayload | None:
+        """Add objects."""
+        try:
+            batch, added = await add_objects(
+                info.context.stores, info.context.scope, input.batch_id, list(input.object_ids)
+            )
+        except StrataError as error:
+            return AddObjectsToBatchPayload(
+                batch=None, added_count=0, user_errors=[user_error(error)]
+            )
+        return AddObjectsToBatchPayload(batch=show_batch(batch), added_count=added, user_errors=[])
+
+    @strawberry.mutation(
+        description="Flatten a draft and queue it. Again, it answers as the first time."
+    )
+    async def submit_batch(
+        self,
+        info: Info,
+        input: Annotated[SubmitBatchInput, strawberry.argument(description="Which.")],
+    ) -> SubmitBatchPayload | None:
+        """Submit a batch and ring for a worker."""
+        try:
+            answer = await submit_batch(
+                info.context.stores,
+                info.context.scope,
+                input.batch_id,
+                include_processing_history=input.include_processing_history,
+            )
+        except StrataError as error:
+            return SubmitBatchPayload(
+                batch=None, task=None, replayed=False, user_errors=[user_error(error)]
+            )
+        if not answer.replayed:
+            await asyncio.to_thread(ring, answer.batch.id)
+        return SubmitBatchPayload(
+            batch=show_batch(answer.batch),
+            task=show_task(answer.task),
+            replayed=answer.replayed,
+            user_errors=[],
+        )
+
+    @strawberry.mutation(
+        description="Stop a queued or running batch. Nothing is written after the answer; "
+        "what was committed stays. An ended batch answers as it is."
+    )
+    async def cancel_batch(
+        self,
+        info: Info,
+        input: Annotated[CancelBatchInput, strawberry.argument(description="Which.")],
+    ) -> CancelBatchPayload | None:
+        """Cancel a batch."""
+        try:
+            batch = await cancel_batch(info.context.stores, info.context.scope, input.batch_id)
+        except StrataError as error:
+            return CancelBatchPayload(batch=None, user_errors=[user_error(error)])
+        return CancelBatchPayload(batch=show_batch(batch), user_errors=[])
+
+    @strawberry.mutation(description="Forget a draft or an ended batch; its documents stay.")
+    async def delete_batch(
+        self,
+        info: Info,
+        input: Annotated[DeleteBatchInput, strawberry.argument(description="Which.")],
+    ) -> DeleteBatchPayload | None:
+        """Delete a batch."""
+        try:
+            await delete_batch(info.context.stores, info.context.scope, input.batch_id)
+        except StrataError as error:
+            return DeleteBatchPayload(deleted_batch_id=None, user_errors=[user_error(error)])
+        return DeleteBatchPayload(deleted_batch_id=input.batch_id, user_errors=[])
+
+
+def _metadata(value: Any) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput("Metadata must be a JSON object.", path=("metadata",))
+    require_json(value, path=("metadata",))
+    return value

@@ -1,0 +1,172 @@
+"""Batch, as the API shows it; its parts are in the files beside."""
+
+from typing import Annotated
+
+import strawberry
+
+from graphql_api.batches.members import list_members
+from graphql_api.batches.progress import Counts, Progress, Reason, show_counts, show_progress
+from graphql_api.batches.row_errors import RowError, show_row_error
+from graphql_api.batches.tasks import Task, read_task
+from graphql_api.batches.tiers import Tier, show_tiers
+from graphql_api.buckets.types import Bucket, Object, show_bucket, show_object
+from graphql_api.context import Info
+from graphql_api.enums import BatchStatus
+from graphql_api.listing import list_page
+from graphql_api.node import Node
+from graphql_api.pagination import After, Before, Connection, First, Last
+from graphql_api.scalars import JSON, BigInt, DateTime
+from models.batch import Batch as BatchModel
+from models.events import Event as EventModel
+from models.events import read_transitions
+from models.row_error import RowError as RowErrorModel
+
+
+@strawberry.type(description="One Parquet file of the batch's manifest.")
+class Artifact:
+    """An artifact as shown."""
+
+    extractor: str = strawberry.field(description="The extractor that reads it.")
+    key: str = strawberry.field(description="Its key on S3.")
+    rows: BigInt = strawberry.field(description="Rows in it.")
+    bytes: BigInt = strawberry.field(description="Its size.")
+    sha256: str = strawberry.field(description="Of its bytes, in hex.")
+
+
+@strawberry.type(description="One change of the batch's status.")
+class Transition:
+    """A transition as shown."""
+
+    status: BatchStatus = strawberry.field(description="The status entered.")
+    at: DateTime = strawberry.field(description="When.")
+    sequence: BigInt = strawberry.field(description="Number of the event in the batch's log.")
+
+
+@strawberry.type(description="Objects submitted together and followed to an end.")
+class Batch(Node):
+    """A batch as shown."""
+
+    model: strawberry.Private[BatchModel]
+    name: str = strawberry.field(description="The client's own name; may be empty.")
+    bucket_id: strawberry.ID = strawberry.field(description="The bucket of its objects.")
+    metadata: JSON = strawberry.field(description="The client's own fields.")
+    status: BatchStatus = strawberry.field(description="Where it is.")
+    sequence: BigInt = strawberry.field(description="Number of its latest event.")
+    error_message: str | None = strawberry.field(description="Why it did not end COMPLETED.")
+    include_processing_history: bool = strawberry.field(
+        description="Whether its documents record each enrichment."
+    )
+    task_id: strawberry.ID | None = strawberry.field(description="Task of its submit.")
+    created_at: DateTime = strawberry.field(description="When it was created.")
+    updated_at: DateTime = strawberry.field(description="When it last changed.")
+    submitted_at: DateTime | None = strawberry.field(description="When it was queued.")
+    started_at: DateTime | None = strawberry.field(description="When it was first taken.")
+    finished_at: DateTime | None = strawberry.field(description="When it ended.")
+
+    @strawberry.field(description="Why it waits; null when it does not.")
+    def reason(self) -> Reason | None:
+        """Show the reason."""
+        found = self.model.reason
+        if found is None:
+            return None
+        return Reason(code=found.code, message=found.message, since=DateTime(found.since))
+
+    @strawberry.field(description="Rows and documents.")
+    def counts(self) -> Counts:
+        """Show the counts."""
+        return show_counts(self.model.counts)
+
+    @strawberry.field(description="How far it is.")
+    def progress(self) -> Progress:
+        """Show the progress."""
+        return show_progress(self.model)
+
+    @strawberry.field(description="Its manifest: one entry for each Parquet file.")
+    def artifacts(self) -> list[Artifact]:
+        """Show the artifacts."""
+        return [
+            Artifact(
+                extractor=one.extractor,
+                key=one.key,
+                rows=BigInt(one.rows),
+                bytes=BigInt(one.bytes),
+                sha256=one.sha256,
+            )
+            for one in self.model.artifacts
+        ]
+
+    @strawberry.field(description="Its collections in the order of dependence, with their counts.")
+    async def tiers(self) -> list[Tier]:
+        """Show the tiers."""
+        return await show_tiers(self.model)
+
+    @strawberry.field(description="Each change of its status.")
+    async def transitions(self) -> list[Transition]:
+        """Show the transitions."""
+        return [_show_transition(event) for event in await read_transitions(self.id)]
+
+    @strawberry.field(description="Its bucket; null when it was deleted.")
+    async def bucket(self, info: Info) -> Bucket | None:
+        """Load the bucket."""
+        found = await info.context.loaders.bucket_by_id.load(self.bucket_id)
+        return None if found is None else show_bucket(found)
+
+    @strawberry.field(description="Task of its submit; null for a draft.")
+    async def task(self, info: Info) -> Task | None:
+        """Load the task."""
+        return await read_task(info, self.task_id) if self.task_id else None
+
+    @strawberry.field(description="Rows that failed and why, oldest first.")
+    async def row_errors(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[RowError] | None:
+        """List the row errors."""
+        return await list_page(
+            info.context, RowErrorModel, show_row_error, kind=f"errors:{self.id}",
+            match={"batch_id": self.id}, first=first, after=after, last=last, before=before,
+        )  # fmt: skip
+
+    @strawberry.field(description="Its objects, a page of at most 100 in the order of their ids.")
+    async def objects(
+        self,
+        info: Info,
+        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
+        after: After = None,
+    ) -> Connection[Object] | None:
+        """List the members."""
+        return await list_members(info.context, self.id, show_object, first=first, after=after)
+
+
+def show_batch(model: BatchModel) -> Batch:
+    """Return a batch as shown."""
+
+    def moment(name: str) -> DateTime | None:
+        value = getattr(model, name)
+        return None if value is None else DateTime(value)
+
+    return Batch(
+        model=model,
+        id=strawberry.ID(model.id),
+        name=model.name,
+        bucket_id=strawberry.ID(model.bucket_id),
+        metadata=JSON(model.metadata),
+        status=model.status,
+        sequence=BigInt(model.sequence),
+        error_message=model.error_message,
+        include_processing_history=model.include_processing_history,
+        task_id=None if model.task_id is None else strawberry.ID(model.task_id),
+        created_at=DateTime(model.created_at),
+        updated_at=DateTime(model.updated_at),
+        submitted_at=moment("submitted_at"),
+        started_at=moment("started_at"),
+        finished_at=moment("finished_at"),
+    )
+
+
+def _show_transition(event: EventModel) -> Transition:
+    return Transition(status=event.status, at=DateTime(event.at), sequence=BigInt(event.sequence))

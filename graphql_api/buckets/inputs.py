@@ -1,0 +1,78 @@
+"""Inputs of buckets and objects."""
+
+import strawberry
+
+from graphql_api.enums import FieldType
+from graphql_api.scalars import JSON
+from models.fields import FieldSpec
+from models.object import Blob
+from workers.intake import ObjectDraft
+
+
+@strawberry.input(description="One field of a bucket's objects.")
+class FieldInput:
+    """Input for a field."""
+
+    name: str = strawberry.field(description="Its name; metadata key or blob property.")
+    type: FieldType = strawberry.field(description="What it holds.")
+    required: bool = strawberry.field(default=False, description="Whether objects must have it.")
+
+    def spec(self) -> FieldSpec:
+        """Return the model's form."""
+        return FieldSpec(name=self.name, type=self.type, required=self.required)
+
+
+@strawberry.input(description="A bucket to be created.")
+class CreateBucketInput:
+    """Input of createBucket."""
+
+    name: str = strawberry.field(description="1 to 100 characters, unique in the namespace.")
+    description: str = strawberry.field(default="", description="Free text.")
+    fields: list[FieldInput] | None = strawberry.field(
+        default=None, description="What objects have. Without it nothing is checked."
+    )
+
+
+@strawberry.input(description="One file of an object: exactly one of `text` and `url`.")
+class BlobInput:
+    """Input for a blob."""
+
+    property: str = strawberry.field(description="The field that it fills.")
+    text: str | None = strawberry.field(default=None, description="Inline text, at most 1 MiB.")
+    url: str | None = strawberry.field(
+        default=None, description="`s3://bucket/key` in a bucket that the operator allows."
+    )
+
+
+@strawberry.input(description="An object to be registered.")
+class ObjectInput:
+    """Input for an object."""
+
+    key: str | None = strawberry.field(
+        default=None, description="The client's own name, unique in the bucket."
+    )
+    metadata: JSON | None = strawberry.field(default=None, description="A JSON object.")
+    blobs: list[BlobInput] | None = strawberry.field(default=None, description="Its files.")
+
+    def draft(self) -> ObjectDraft:
+        """Return the workers' form."""
+        blobs = [
+            Blob(
+                property=blob.property,
+                text=blob.text,
+                url=blob.url,
+                size_bytes=None
+                if blob.text is None
+                else len(blob.text.encode(errors="surrogatepass")),
+            )
+            for blob in self.blobs or []
+        ]
+        return ObjectDraft(self.key, self.metadata, blobs)
+
+
+@strawberry.input(description="Objects to be registered in one bucket.")
+class CreateObjectsInput:
+    """Input of createObjects."""
+
+    bucket_id: strawberry.ID = strawberry.field(description="The bucket.")
+    objects: list[ObjectInput] = strawberry.field(description="At most 1,000.")

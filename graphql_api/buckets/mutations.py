@@ -1,0 +1,73 @@
+"""Mutations of buckets and objects."""
+
+from typing import Annotated
+
+import strawberry
+
+from graphql_api.buckets.inputs import CreateBucketInput, CreateObjectsInput
+from graphql_api.buckets.types import (
+    CreateBucketPayload,
+    CreateObjectResult,
+    CreateObjectsPayload,
+    show_bucket,
+    show_object,
+)
+from graphql_api.context import Info
+from graphql_api.errors import user_error
+from models.errors import StrataError
+from models.object import Object as ObjectModel
+from workers.intake import open_bucket, register_objects
+
+
+@strawberry.type
+class BucketMutation:
+    """What can be done to buckets."""
+
+    @strawberry.mutation(description="Create a bucket.")
+    async def create_bucket(
+        self,
+        info: Info,
+        input: Annotated[CreateBucketInput, strawberry.argument(description="The bucket.")],
+    ) -> CreateBucketPayload | None:
+        """Create a bucket."""
+        scope = info.context.scope
+        try:
+            bucket = await open_bucket(
+                scope,
+                input.name,
+                description=input.description,
+                fields=[field.spec() for field in input.fields or []],
+            )
+        except StrataError as error:
+            return CreateBucketPayload(bucket=None, user_errors=[user_error(error)])
+        return CreateBucketPayload(bucket=show_bucket(bucket), user_errors=[])
+
+    @strawberry.mutation(description="Register objects; a bad row leaves its neighbours alone.")
+    async def create_objects(
+        self,
+        info: Info,
+        input: Annotated[CreateObjectsInput, strawberry.argument(description="The objects.")],
+    ) -> CreateObjectsPayload | None:
+        """Register objects."""
+        scope = info.context.scope
+        drafts = [item.draft() for item in input.objects]
+        try:
+            answers = await register_objects(info.context.stores, scope, input.bucket_id, drafts)
+        except StrataError as error:
+            return CreateObjectsPayload(
+                results=[], created_count=0, failed_count=0, user_errors=[user_error(error)]
+            )
+        results = [_result(index, answer) for index, answer in enumerate(answers)]
+        created = sum(result.object is not None for result in results)
+        return CreateObjectsPayload(
+            results=results,
+            created_count=created,
+            failed_count=len(results) - created,
+            user_errors=[],
+        )
+
+
+def _result(index: int, answer: ObjectModel | StrataError) -> CreateObjectResult:
+    if isinstance(answer, StrataError):
+        return CreateObjectResult(index=index, object=None, errors=[user_error(answer)])
+    return CreateObjectResult(index=index, object=show_object(answer), errors=[])

@@ -1,0 +1,120 @@
+"""Types of buckets and objects."""
+
+import strawberry
+
+from graphql_api.context import Info
+from graphql_api.enums import FieldType
+from graphql_api.errors import UserError
+from graphql_api.node import Node
+from graphql_api.scalars import JSON, BigInt, DateTime
+from models.bucket import Bucket as BucketModel
+from models.fields import FieldSpec
+from models.object import Blob as BlobModel
+from models.object import Object as ObjectModel
+
+
+@strawberry.type(description="One field of a bucket's objects or of a collection's documents.")
+class Field:
+    """A field as shown."""
+
+    name: str = strawberry.field(description="Its name.")
+    type: FieldType = strawberry.field(description="What it holds.")
+    required: bool = strawberry.field(description="Whether every object must have it.")
+
+
+def show_fields(fields: list[FieldSpec]) -> list[Field]:
+    """Return fields as shown."""
+    return [Field(name=one.name, type=one.type, required=one.required) for one in fields]
+
+
+@strawberry.type(description="Where input is kept: objects of one shape.")
+class Bucket(Node):
+    """A bucket as shown."""
+
+    name: str = strawberry.field(description="Unique in the namespace.")
+    description: str = strawberry.field(description="Free text.")
+    fields: list[Field] = strawberry.field(
+        description="What its objects have; empty when nothing is checked."
+    )
+    created_at: DateTime = strawberry.field(description="When it was created.")
+
+    @strawberry.field(description="How many objects it holds; counted when asked for.")
+    async def object_count(self, info: Info) -> BigInt:
+        """Count the objects."""
+        return BigInt(await info.context.scope.count(ObjectModel, {"bucket_id": self.id}))
+
+
+def show_bucket(model: BucketModel) -> Bucket:
+    """Return a bucket as shown."""
+    return Bucket(
+        id=strawberry.ID(model.id),
+        name=model.name,
+        description=model.description,
+        fields=show_fields(model.fields),
+        created_at=DateTime(model.created_at),
+    )
+
+
+@strawberry.type(description="One file of an object: text inline, or its address.")
+class Blob:
+    """A blob as shown."""
+
+    property: str = strawberry.field(description="The field that it fills.")
+    text: str | None = strawberry.field(description="The text, if it is kept inline.")
+    url: str | None = strawberry.field(description="Its S3 address, if it lies there.")
+
+
+@strawberry.type(description="One registered thing of a bucket.")
+class Object(Node):
+    """An object as shown."""
+
+    bucket_id: strawberry.ID = strawberry.field(description="The bucket that it is in.")
+    key: str | None = strawberry.field(description="The client's own name, unique in the bucket.")
+    metadata: JSON = strawberry.field(description="The client's own fields.")
+    blobs: list[Blob] = strawberry.field(description="Its files.")
+    created_at: DateTime = strawberry.field(description="When it was registered.")
+
+
+def _show_blob(blob: BlobModel) -> Blob:
+    return Blob(property=blob.property, text=blob.text, url=blob.url)
+
+
+def show_object(model: ObjectModel) -> Object:
+    """Return an object as shown."""
+    return Object(
+        id=strawberry.ID(model.id),
+        bucket_id=strawberry.ID(model.bucket_id),
+        key=model.key,
+        metadata=JSON(model.metadata),
+        blobs=[_show_blob(blob) for blob in model.blobs],
+        created_at=DateTime(model.created_at),
+    )
+
+
+@strawberry.type(description="Answer to createBucket.")
+class CreateBucketPayload:
+    """What came of it."""
+
+    bucket: Bucket | None = strawberry.field(description="The new bucket.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+
+
+@strawberry.type(description="What became of one row of createObjects.")
+class CreateObjectResult:
+    """One row's outcome."""
+
+    index: int = strawberry.field(description="Place of the row in the input, from 0.")
+    object: Object | None = strawberry.field(description="The new object.")
+    errors: list[UserError] = strawberry.field(description="Why it was not created.")
+
+
+@strawberry.type(description="Answer to createObjects.")
+class CreateObjectsPayload:
+    """What came of it."""
+
+    results: list[CreateObjectResult] = strawberry.field(
+        description="One entry for each input row, in order."
+    )
+    created_count: int = strawberry.field(description="Rows that became objects.")
+    failed_count: int = strawberry.field(description="Rows that did not.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")

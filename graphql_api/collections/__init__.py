@@ -1,0 +1,1 @@
+"""Collections and the catalogue of extractors."""

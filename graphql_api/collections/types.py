@@ -1,0 +1,159 @@
+"""Types of collections and extractors."""
+
+import strawberry
+
+from engine.catalog import CATALOG, extractor_spec
+from engine.spec import ExtractorSpec
+from graphql_api.buckets.types import Field, show_fields
+from graphql_api.enums import FieldType
+from graphql_api.errors import UserError
+from graphql_api.node import Node
+from graphql_api.scalars import JSON, BigInt, DateTime
+from models.collection import Collection as CollectionModel
+
+
+@strawberry.type(description="What a collection reads: one bucket, or upstream collections.")
+class Source:
+    """A source as shown."""
+
+    bucket_id: strawberry.ID | None = strawberry.field(description="The bucket.")
+    collection_ids: list[strawberry.ID] = strawberry.field(description="The collections.")
+
+
+@strawberry.type(description="Which extractor a collection runs.")
+class ExtractorChoice:
+    """A choice as shown."""
+
+    name: str = strawberry.field(description="Name in the catalogue.")
+    version: str = strawberry.field(description="Version in the catalogue.")
+    parameters: JSON = strawberry.field(description="All its parameters, defaults filled in.")
+    parameters_hash: str = strawberry.field(description="Changes with any parameter.")
+
+
+@strawberry.type(description="Fills one input of the extractor.")
+class InputMapping:
+    """A mapping as shown."""
+
+    input: str = strawberry.field(description="The extractor's input.")
+    path: str | None = strawberry.field(description="Dotted path in the row.")
+    literal: JSON | None = strawberry.field(description="A fixed value.")
+
+
+@strawberry.type(description="One vector of each document.")
+class VectorField:
+    """A vector field as shown."""
+
+    name: str = strawberry.field(description="Its name.")
+    dimension: int = strawberry.field(description="Numbers in it.")
+    distance: str = strawberry.field(description="How two are compared.")
+
+
+@strawberry.type(description="One source and one extractor; holds documents.")
+class Collection(Node):
+    """A collection as shown."""
+
+    name: str = strawberry.field(description="Unique in the namespace.")
+    description: str = strawberry.field(description="Free text.")
+    source: Source = strawberry.field(description="What it reads.")
+    extractor: ExtractorChoice = strawberry.field(description="What makes its documents.")
+    input_mappings: list[InputMapping] = strawberry.field(description="What fills the inputs.")
+    output_fields: list[Field] = strawberry.field(description="Fields of its documents.")
+    vectors: list[VectorField] = strawberry.field(description="Vectors of its documents.")
+    document_count: BigInt = strawberry.field(description="Documents that it holds.")
+    index_signature: str = strawberry.field(description="Differs after every committed write.")
+    created_at: DateTime = strawberry.field(description="When it was created.")
+
+
+def show_collection(model: CollectionModel) -> Collection:
+    """Return a collection as shown."""
+    bucket_id = model.source.bucket_id
+    return Collection(
+        id=strawberry.ID(model.id),
+        name=model.name,
+        description=model.description,
+        source=Source(
+            bucket_id=None if bucket_id is None else strawberry.ID(bucket_id),
+            collection_ids=[strawberry.ID(found) for found in model.source.collection_ids],
+        ),
+        extractor=ExtractorChoice(
+            name=model.extractor.name,
+            version=model.extractor.version,
+            parameters=JSON(model.extractor.parameters),
+            parameters_hash=model.extractor.parameters_hash,
+        ),
+        input_mappings=[
+            InputMapping(input=one.input, path=one.path, literal=one.literal)
+            for one in model.input_mappings
+        ],
+        output_fields=show_fields(model.output_fields),
+        vectors=[
+            VectorField(name=one.name, dimension=one.dimension, distance=one.distance)
+            for one in model.vectors
+        ],
+        document_count=BigInt(model.document_count),
+        index_signature=model.index_signature,
+        created_at=DateTime(model.created_at),
+    )
+
+
+@strawberry.type(description="One input of an extractor.")
+class ExtractorInput:
+    """An input as shown."""
+
+    name: str = strawberry.field(description="Its name.")
+    kind: str = strawberry.field(description="`text` or `json`.")
+    required: bool = strawberry.field(description="Whether a row without it is left out.")
+    description: str = strawberry.field(description="What it is.")
+
+
+@strawberry.type(description="One output of an extractor.")
+class ExtractorOutput:
+    """An output as shown."""
+
+    name: str = strawberry.field(description="Its name.")
+    type: FieldType = strawberry.field(description="What it holds.")
+    description: str = strawberry.field(description="What it is.")
+
+
+@strawberry.type(description="A versioned function from rows to documents.")
+class Extractor:
+    """An extractor as shown."""
+
+    name: str = strawberry.field(description="Its name.")
+    version: str = strawberry.field(description="Its version.")
+    description: str = strawberry.field(description="What it does.")
+    inputs: list[ExtractorInput] = strawberry.field(description="What it reads.")
+    outputs: list[ExtractorOutput] = strawberry.field(description="What its documents have.")
+    parameters_schema: JSON = strawberry.field(description="JSON Schema of its parameters.")
+
+
+def show_extractors() -> list[Extractor]:
+    """Return the catalogue as shown."""
+    return [_show_extractor(extractor_spec(label)) for label in sorted(CATALOG)]
+
+
+def _show_extractor(spec: ExtractorSpec) -> Extractor:
+    return Extractor(
+        name=spec.name,
+        version=spec.version,
+        description=spec.description,
+        inputs=[
+            ExtractorInput(
+                name=one.name, kind=one.kind, required=one.required, description=one.description
+            )
+            for one in spec.inputs
+        ],
+        outputs=[
+            ExtractorOutput(name=one.name, type=one.type, description=one.description)
+            for one in spec.outputs
+        ],
+        parameters_schema=JSON(spec.parameters.model_json_schema()),
+    )
+
+
+@strawberry.type(description="Answer to createCollection.")
+class CreateCollectionPayload:
+    """What came of it."""
+
+    collection: Collection | None = strawberry.field(description="The new collection.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")

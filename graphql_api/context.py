@@ -1,0 +1,76 @@
+"""What a resolver may reach: made anew for each operation, with loaders of its own."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+
+from engine.queries import QueryEncoder
+from graphql_api.loaders import Loaders
+from graphql_api.pagination import Cursors
+from graphql_api.permissions import Authenticator, Principal, require_scope
+from models.scope import Scope
+from models.stores import Stores
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every operation of the process shares."""
+
+    stores: Stores
+    authenticator: Authenticator
+    encoder: QueryEncoder
+    cursors: Cursors
+
+
+@dataclass
+class Context:
+    """One operation's view of the world."""
+
+    services: Services
+    principal: Principal | None = None
+    authorization: str | None = None
+    connection_params: dict[str, Any] | None = None
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    _loaders: Loaders | None = None
+    _validated: float = field(default_factory=time.monotonic)
+
+    @property
+    def stores(self) -> Stores:
+        """The process's stores."""
+        return self.services.stores
+
+    @property
+    def scope(self) -> Scope:
+        """The caller's namespace; raises Unauthenticated or Forbidden."""
+        return require_scope(self.principal)
+
+    @property
+    def loaders(self) -> Loaders:
+        """This operation's loaders."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.scope)
+        return self._loaders
+
+    def forget(self) -> None:
+        """Drop what the loaders remember: the next event must see the present."""
+        self._loaders = None
+
+    def fresh(self) -> "Context":
+        """Return a context for another operation, or another event, of the same caller."""
+        return Context(self.services, self.principal, self.authorization)
+
+    async def revalidate(self) -> None:
+        """Check the key again; raises Unauthenticated when it opens nothing any more."""
+        self.principal = await self.services.authenticator.principal(self.authorization)
+        self._validated = time.monotonic()
+
+    async def revalidate_when_due(self) -> None:
+        """Check the key of a long-lived operation again, at the configured interval."""
+        if time.monotonic() - self._validated > self.stores.settings.api.revalidate_seconds:
+            await self.revalidate()
+
+
+Info = strawberry.Info[Context, None]

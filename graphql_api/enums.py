@@ -1,0 +1,71 @@
+"""The models' enums as the schema shows them: types and inputs take them from here."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from models.errors import ErrorCategory
+from models.fields import FieldType
+from models.states import BatchStatus
+from models.task import TaskType
+
+__all__ = ["BatchStatus", "ErrorCategory", "FieldType", "TaskType", "show_enum"]
+
+
+def show_enum(kind: type[StrEnum], description: str, values: Mapping[Any, str]) -> None:
+    """Give an enum to the schema with a description of each value.
+
+    Its members are strings: a sorted schema knows values only by equality.
+    """
+    strawberry.enum(kind, description=description)
+    definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[kind[value.name]]
+
+
+show_enum(
+    BatchStatus,
+    "Where a batch is.",
+    {
+        BatchStatus.DRAFT: "Objects may still be added.",
+        BatchStatus.QUEUED: "Submitted; waits for a worker.",
+        BatchStatus.PROCESSING: "Being worked on.",
+        BatchStatus.CANCELING: "Nothing is committed any more; what runs is being stopped.",
+        BatchStatus.COMPLETED: "Every row became documents, or rightly none.",
+        BatchStatus.COMPLETED_WITH_ERRORS: "The same, but for the rows in rowErrors.",
+        BatchStatus.FAILED: "It cannot go on; see errorMessage.",
+        BatchStatus.CANCELED: "Stopped on request; what was committed stays.",
+    },
+)
+show_enum(
+    ErrorCategory,
+    "The kind of a failure.",
+    {
+        ErrorCategory.DEPENDENCY: "A package or a net is missing.",
+        ErrorCategory.AUTHENTICATION: "A credential was refused.",
+        ErrorCategory.VALIDATION: "The row's own content is wrong.",
+        ErrorCategory.RUNTIME: "The extractor failed.",
+        ErrorCategory.NETWORK: "Something could not be reached.",
+        ErrorCategory.RESOURCE: "Memory or another resource ran out.",
+        ErrorCategory.TIMEOUT: "It took too long.",
+        ErrorCategory.RATE_LIMIT: "Too many requests to another service.",
+    },
+)
+show_enum(
+    FieldType,
+    "What a field holds.",
+    {
+        FieldType.STRING: "Short text.",
+        FieldType.NUMBER: "An integer or a fraction.",
+        FieldType.INTEGER: "An integer.",
+        FieldType.BOOLEAN: "True or false.",
+        FieldType.DATETIME: "A time, as a string by RFC 3339.",
+        FieldType.OBJECT: "A JSON object, or anything where the type is not known.",
+        FieldType.ARRAY: "A JSON array.",
+        FieldType.TEXT: "A blob: text inline, or an S3 address.",
+    },
+)
+show_enum(TaskType, "What was asked for.", {TaskType.BATCH_SUBMIT: "The run of a batch."})

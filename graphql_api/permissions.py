@@ -1,0 +1,115 @@
+"""Who is asking: keys to principals, in one place. A key is looked up at most every few seconds."""
+
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+from pymongo.errors import PyMongoError
+
+from models.api_key import ApiKey, parse_key
+from models.errors import Forbidden, StoreUnavailable, Unauthenticated
+from models.scope import Scope
+
+_CACHE_SECONDS: Final = 4.0  # a revoked key is refused within 5 s, the look-up included
+_CACHE_KEYS: Final = 10_000
+_SCHEME: Final = "bearer "
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody known: the administrator, or a key of one namespace."""
+
+    key_id: str
+    namespace_id: str | None
+
+    @property
+    def scope(self) -> Scope:
+        """The namespace that this principal works in.
+
+        Raises:
+            Forbidden: the admin key has none.
+        """
+        if self.namespace_id is None:
+            raise Forbidden(
+                "The admin key opens no namespace.",
+                hint="Use the API key that createNamespace returned.",
+            )
+        return Scope(self.namespace_id)
+
+
+class Authenticator:
+    """Turns `Bearer ...` into a principal."""
+
+    def __init__(self, admin_key: SecretStr | None) -> None:
+        self._admin_key = admin_key
+        self._known: dict[str, tuple[float, Principal | None]] = {}
+
+    async def principal(self, authorization: str | None) -> Principal | None:
+        """Return who holds the key; None without one.
+
+        Raises:
+            Unauthenticated: a key came, but it opens nothing.
+            StoreUnavailable: it cannot be looked up now.
+        """
+        if not authorization:
+            return None
+        if not authorization.lower().startswith(_SCHEME):
+            raise Unauthenticated("Authorization must have the form `Bearer <key>`.")
+        token = authorization[len(_SCHEME) :].strip()
+        if self._is_admin(token):
+            return Principal("admin", None)
+        principal = await self._cached(token)
+        if principal is None:
+            raise Unauthenticated(
+                "The key is unknown, expired or revoked.", hint="Check it, or ask for a new one."
+            )
+        return principal
+
+    def _is_admin(self, token: str) -> bool:
+        return self._admin_key is not None and hmac.compare_digest(
+            token.encode(errors="replace"), self._admin_key.get_secret_value().encode()
+        )
+
+    async def _cached(self, token: str) -> Principal | None:
+        known = self._known.get(token)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        principal = await _look_up(token)
+        if len(self._known) >= _CACHE_KEYS:
+            self._known.clear()
+        self._known[token] = (time.monotonic() + _CACHE_SECONDS, principal)
+        return principal
+
+
+async def _look_up(token: str) -> Principal | None:
+    parts = parse_key(token)
+    if parts is None:
+        return None
+    key_id, secret = parts
+    try:
+        row = await ApiKey.get_pymongo_collection().find_one({"_id": key_id})
+    except PyMongoError as error:
+        raise StoreUnavailable("Keys cannot be looked up now.", hint="Try again.") from error
+    if row is None:
+        return None
+    key = ApiKey.model_validate(row)
+    return Principal(key.id, key.namespace_id) if key.admits(secret) else None
+
+
+def require_admin(principal: Principal | None) -> None:
+    """Raise unless the admin key was used."""
+    if principal is None:
+        raise Unauthenticated("This needs the admin key.")
+    if principal.namespace_id is not None:
+        raise Forbidden("This needs the admin key.")
+
+
+def require_scope(principal: Principal | None) -> Scope:
+    """Return the caller's namespace; raises Unauthenticated or Forbidden."""
+    if principal is None:
+        raise Unauthenticated(
+            "This needs an API key.", hint="Send the header `Authorization: Bearer <key>`."
+        )
+    return principal.scope

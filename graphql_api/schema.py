@@ -1,0 +1,35 @@
+"""Assembles the schema from its rooms; decides nothing else."""
+
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+
+from graphql_api.admin.mutations import AdminMutation
+from graphql_api.admin.queries import AdminQuery
+from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
+from graphql_api.batches.mutations import BatchMutation
+from graphql_api.batches.queries import BatchQuery
+from graphql_api.batches.subscriptions import BatchSubscription
+from graphql_api.buckets.mutations import BucketMutation
+from graphql_api.buckets.queries import BucketQuery
+from graphql_api.collections.mutations import CollectionMutation
+from graphql_api.collections.queries import CollectionQuery
+from graphql_api.documents.queries import DocumentQuery
+from graphql_api.masking import Masking, QuietSchema
+from graphql_api.scalars import scalar_map
+
+Query = merge_types("Query", (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, DocumentQuery))
+Mutation = merge_types(
+    "Mutation", (AdminMutation, BucketMutation, CollectionMutation, BatchMutation)
+)
+Subscription = merge_types("Subscription", (BatchSubscription,))
+
+schema = QuietSchema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[BatchSnapshot, BatchEvents, BatchDiscontinuity],
+    extensions=[Masking],
+    config=StrawberryConfig(
+        scalar_map=scalar_map(), sort_schema=True, disable_field_suggestions=True
+    ),
+)

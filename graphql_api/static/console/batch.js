@@ -1,0 +1,178 @@
+// One batch, live: its head by batchEvents frames, its tables by a query that follows them more slowly.
+
+import { batchSections } from "./batch_sections.js";
+import { emptyState, make, refill } from "./dom.js";
+import {
+  CANCELABLE,
+  LIVE,
+  ago,
+  count,
+  counted,
+  duration,
+  percent,
+  rate,
+  secondsBetween,
+  since,
+  statusPill,
+} from "./format.js";
+import { confirmed } from "./notices.js";
+import { BATCH, BATCH_EVENTS, CANCEL_BATCH, SUBMIT_BATCH } from "./operations.js";
+import { rowErrorList } from "./row_errors.js";
+
+const TABLES_EVERY_MS = 1_200;
+
+export function openBatch(place, { api, notices }, id) {
+  const head = make("div.batch-head");
+  const tables = make("div.batch-tables");
+  const rowErrors = rowErrorList(api, notices, id);
+  const act = (operation, variables) => api.ask(operation, variables).catch(notices.failed);
+  let now = null;
+  place.append(make("a.back", { href: "#/batches" }, "← All batches"), head, tables, rowErrors.element);
+
+  const readTables = slowly(async () => {
+    const { batch } = await api.ask(BATCH, { id }).catch(failInto(notices));
+    if (batch && now) refill(tables, batchSections(now, batch));
+  }, TABLES_EVERY_MS);
+  const stop = api.follow(
+    BATCH_EVENTS,
+    { batchId: id },
+    {
+      next(frame) {
+        if (frame.__typename === "BatchDiscontinuity") return; // a snapshot comes next
+        now = frame.batch;
+        refill(head, headOf(now, act));
+        rowErrors.show(now.counts.rowsFailed);
+        readTables.soon();
+      },
+      failed(failure) {
+        if (now) notices.failed(failure);
+        else place.append(noBatch(failure));
+      },
+    },
+  );
+  return () => {
+    stop();
+    readTables.stop();
+    rowErrors.stop();
+  };
+}
+
+function noBatch({ message, hint }) {
+  const link = make("a.button", { href: "#/batches" }, "All batches");
+  return emptyState(message, hint || "It may have been deleted, or belong to another key.", link);
+}
+
+function failInto(notices) {
+  return (failure) => {
+    notices.failed(failure);
+    return {};
+  };
+}
+
+/** Run at once, then at most once in `pause` milliseconds, and always once after the last call. */
+function slowly(work, pause) {
+  let timer = null;
+  let wanted = false;
+  const run = async () => {
+    wanted = false;
+    timer = setTimeout(() => {
+      timer = null;
+      if (wanted) run();
+    }, pause);
+    await work();
+  };
+  return {
+    soon() {
+      wanted = true;
+      if (timer === null) run();
+    },
+    stop() {
+      wanted = false;
+      clearTimeout(timer);
+    },
+  };
+}
+
+// --- the head ------------------------------------------------------------------------------------
+
+function headOf(batch, act) {
+  return [
+    make(
+      "header.title",
+      {},
+      make("div", {}, make("h1", {}, batch.name || "Untitled"), make("code", {}, batch.id)),
+      statusPill(batch.status),
+      actionOf(batch, act),
+    ),
+    progressOf(batch),
+    make("dl.figures", {}, figures(batch).map(figure)),
+    reasonOf(batch),
+  ];
+}
+
+function actionOf({ id, name, status }, act) {
+  if (status === "DRAFT") {
+    const submit = () => act(SUBMIT_BATCH, { batchId: id });
+    return make("button.button", { type: "button", id: "submit", onclick: submit }, "Submit");
+  }
+  if (!CANCELABLE.includes(status)) return null;
+  const cancel = async () => {
+    const sure = await confirmed(document, {
+      title: `Cancel “${name || id}”?`,
+      text: "Work under way is stopped. Documents that are already written stay searchable.",
+      yes: "Cancel the batch",
+    });
+    if (sure) act(CANCEL_BATCH, { batchId: id });
+  };
+  return make("button.button.danger", { type: "button", id: "cancel", onclick: cancel }, "Cancel batch");
+}
+
+function progressOf({ status, progress }) {
+  return make(
+    "div.big-progress",
+    {},
+    make("progress", {
+      max: 100,
+      value: progress.percent,
+      ariaLabel: "Progress of the batch",
+      "data-status": status,
+    }),
+    make("span.number", {}, percent(progress.percent)),
+  );
+}
+
+function figures(batch) {
+  const { status, counts, progress, createdAt, submittedAt, startedAt, finishedAt } = batch;
+  const live = LIVE.includes(status);
+  const ran = startedAt && finishedAt ? secondsBetween(startedAt, finishedAt) : 0;
+  return [
+    ["Documents", count(counts.documentsWritten)],
+    ["Objects", count(counts.objects)],
+    ["Blocks", `${count(progress.blocksDone)} of ${count(progress.blocksTotal)}`],
+    ["Rate", live ? rate(progress.rowsPerSecond) : rate(ran && counts.documentsWritten / ran)],
+    live && ["Time left", progress.etaSeconds === null ? "–" : duration(progress.etaSeconds)],
+    submittedAt && ["Time", live ? since(submittedAt) : timeTaken(submittedAt, finishedAt)],
+    ["Created", ago(createdAt)],
+  ].filter(Boolean);
+}
+
+function timeTaken(from, to) {
+  return to ? duration(secondsBetween(from, to)) : "–";
+}
+
+function figure([name, value]) {
+  return make("div", {}, make("dt", {}, name), make("dd", {}, value));
+}
+
+/** Why it waits, why it failed, or how many of its rows did. */
+function reasonOf({ status, reason, errorMessage, counts }) {
+  const failed = counts.rowsFailed;
+  if (errorMessage) return callout("bad", errorMessage);
+  if (reason) return callout(LIVE.includes(status) ? "wait" : "warn", reason.message, reason.code);
+  if (failed) return callout("warn", `${counted(failed, "row")} failed; the others are searchable.`);
+  return null;
+}
+
+function callout(kind, text, code) {
+  return make("p.callout", { "data-kind": kind }, text, code && make("code", {}, code));
+}

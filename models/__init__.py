@@ -1,0 +1,1 @@
+"""Names things, stores them, announces them; decides nothing."""

@@ -1,0 +1,77 @@
+"""API keys: `strata_<id>_<secret><checksum>`, shown once, stored as SHA-256 of the secret.
+
+The prefix lets scanners find a leaked key, the checksum (CRC-32 in base 62, six characters) lets
+anyone tell a mistyped one offline. A fast hash is right for 256 random bits.
+"""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from datetime import datetime
+from typing import ClassVar, Final
+
+from pymongo import IndexModel
+
+from models.ids import is_id, new_id
+from models.stored import Namespaced, now
+
+_PREFIX: Final = "strata"
+_BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SECRET_LENGTH: Final = 43  # 43 base-62 characters hold 256 bits
+_CHECKSUM_LENGTH: Final = 6
+
+
+class ApiKey(Namespaced):
+    """One key of a namespace."""
+
+    name: str
+    secret_sha256: str
+    introspect: bool = True
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    class Settings:
+        """Where it is stored and how it is found."""
+
+        name = "api_keys"
+        indexes: ClassVar = [IndexModel([("namespace_id", 1)], name="namespace")]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may still open anything."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now())
+
+    def admits(self, secret: str) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(self.secret_sha256, _hash(secret)) and self.usable
+
+
+def issue_key(namespace_id: str, *, name: str) -> tuple[ApiKey, str]:
+    """Return a new key and its only readable form."""
+    secret = "".join(secrets.choice(_BASE62) for _ in range(_SECRET_LENGTH))
+    key = ApiKey(
+        id=new_id("key"), namespace_id=namespace_id, name=name, secret_sha256=_hash(secret)
+    )
+    body = f"{_PREFIX}_{key.id}_{secret}"
+    return key, body + _checksum(body)
+
+
+def parse_key(text: str) -> tuple[str, str] | None:
+    """Split a key into its id and secret; None when its form or checksum is wrong."""
+    body, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
+    if not text.isascii() or not hmac.compare_digest(_checksum(body), checksum):
+        return None
+    prefix, _, rest = body.partition("_")
+    key_id, _, secret = rest.rpartition("_")
+    return (key_id, secret) if prefix == _PREFIX and is_id(key_id, "key") else None
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits = (_BASE62[number // 62**power % 62] for power in range(_CHECKSUM_LENGTH - 1, -1, -1))
+    return "".join(digits)

@@ -1,0 +1,235 @@
+"""Batch: chosen objects, submitted together and followed to an end; and its atomic moves.
+
+Every move is one update whose filter comes from the state table, in one transaction with its event.
+A move returns the event when *we* made it, None when the batch was elsewhere: the loser of a race
+stops.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pymongo import IndexModel, ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from models.events import STATUS_EVENTS, Event, EventType, append_event
+from models.states import BatchStatus, origins
+from models.stored import Namespaced, now
+
+_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+class Counts(BaseModel):
+    """Rows and documents; at the end rows_in is the sum of the five row outcomes."""
+
+    objects: int = 0
+    rows_in: int = 0
+    rows_filtered: int = 0
+    rows_missing_input: int = 0
+    rows_failed: int = 0
+    rows_skipped: int = 0
+    rows_succeeded: int = 0
+    documents_written: int = 0
+
+    @property
+    def rows_settled(self) -> int:
+        """Rows whose outcome is known."""
+        return (
+            self.rows_filtered + self.rows_missing_input + self.rows_failed
+            + self.rows_skipped + self.rows_succeeded
+        )  # fmt: skip
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Reason(_Part):
+    """Why a batch waits where it is."""
+
+    code: str
+    message: str
+    since: datetime = Field(default_factory=now)
+
+
+class Tier(_Part):
+    """The collections that may run side by side."""
+
+    number: int
+    collection_ids: list[str]
+
+
+class ArtifactInfo(_Part):
+    """One Parquet file of the manifest."""
+
+    extractor: str
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Funnel(_Part):
+    """What became of the objects that a collection of the first tier was offered."""
+
+    rows_in: int = 0
+    rows_filtered: int = 0
+    rows_missing_input: int = 0
+
+
+class Batch(Namespaced):
+    """One submission."""
+
+    bucket_id: str
+    name: str = ""
+    metadata: dict[str, Any] = {}
+    status: BatchStatus = BatchStatus.DRAFT
+    sequence: int = 0
+    reason: Reason | None = None
+    error_message: str | None = None
+    counts: Counts = Counts()
+    members_revision: int = 0
+    submission: str | None = None  # whose blocks count; each submit attempt has its own
+    include_processing_history: bool = False
+    tiers: list[Tier] = []
+    artifacts: list[ArtifactInfo] = []
+    funnels: dict[str, Funnel] = {}
+    task_id: str | None = None
+    blocks_total: int = 0
+    blocks_open: int = 0
+    epoch: int = 0
+    lease_until: datetime = _LONG_AGO  # never null: null sorts below every date
+    updated_at: datetime = Field(default_factory=now)
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    class Settings:
+        """Where it is stored and how it is found."""
+
+        name = "batches"
+        indexes: ClassVar = [
+            IndexModel([("namespace_id", 1), ("_id", -1)], name="namespace"),
+            IndexModel([("namespace_id", 1), ("status", 1), ("_id", -1)], name="namespace_status"),
+            IndexModel([("namespace_id", 1), ("updated_at", 1)], name="changed"),
+            IndexModel([("status", 1), ("lease_until", 1)], name="due"),
+        ]
+
+
+async def create_batch(session: AsyncClientSession, batch: Batch) -> Event:
+    """Insert a draft and its first event."""
+    batch.sequence = 1
+    row = batch.to_mongo()
+    await Batch.get_pymongo_collection().insert_one(row, session=session)
+    return await append_event(session, row, EventType.BATCH_CREATED)
+
+
+async def advance_batch(
+    session: AsyncClientSession,
+    batch_id: str,
+    to: BatchStatus,
+    *,
+    match: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Event | None:
+    """Move a batch to `to`, if the state table allows it from where it is."""
+    return await change_batch(
+        session,
+        {"_id": batch_id, "status": {"$in": origins(to)}, **(match or {})},
+        {"$set": {"status": str(to), **(values or {})}},
+        STATUS_EVENTS[to],
+        data,
+    )
+
+
+async def change_batch(
+    session: AsyncClientSession,
+    match: Mapping[str, Any],
+    change: Mapping[str, Mapping[str, Any]],
+    kind: EventType,
+    data: Mapping[str, Any] | None = None,
+) -> Event | None:
+    """Apply one update and its event; None when nothing matched."""
+    update = {
+        **change,
+        "$set": {"updated_at": now(), **change.get("$set", {})},
+        "$inc": {"sequence": 1, **change.get("$inc", {})},
+    }
+    row = await Batch.get_pymongo_collection().find_one_and_update(
+        match, update, return_document=ReturnDocument.AFTER, session=session
+    )
+    return None if row is None else await append_event(session, row, kind, data)
+
+
+async def claim_batch(
+    session: AsyncClientSession, batch_id: str, *, lease_seconds: float
+) -> tuple[Batch, Event] | None:
+    """Take the right to hand a batch to the engine, under the next epoch, by the server's clock.
+
+    Succeeds for a QUEUED batch, which becomes PROCESSING, and for a PROCESSING one whose lease ran
+    out.
+    """
+    batches = Batch.get_pymongo_collection()
+    lease = {
+        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": lease_seconds * 1000}
+    }
+    before = await batches.find_one_and_update(
+        {
+            "_id": batch_id,
+            "status": {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]},
+            "$expr": {"$lt": ["$lease_until", "$$NOW"]},
+        },
+        [
+            {
+                "$set": {
+                    "status": str(BatchStatus.PROCESSING),
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "sequence": {"$add": ["$sequence", 1]},
+                    "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
+                    "updated_at": "$$NOW",
+                    "lease_until": lease,
+                    "reason": None,
+                }
+            }
+        ],
+        session=session,
+    )
+    if before is None:
+        return None
+    row = await batches.find_one({"_id": batch_id}, session=session)
+    assert row is not None  # read in the transaction that has just written it
+    first = before["status"] == BatchStatus.QUEUED
+    kind = EventType.BATCH_PROCESSING if first else EventType.BATCH_HANDED_OVER
+    event = await append_event(session, row, kind, {"epoch": row["epoch"]})
+    return Batch.model_validate(row), event
+
+
+async def renew_batch(batch_id: str, epoch: int, *, lease_seconds: float) -> bool:
+    """Keep a batch that we still hold; False when another epoch has it."""
+    lease = {
+        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": lease_seconds * 1000}
+    }
+    result = await Batch.get_pymongo_collection().update_one(
+        {"_id": batch_id, "epoch": epoch, "status": str(BatchStatus.PROCESSING)},
+        [{"$set": {"lease_until": lease}}],
+    )
+    return result.matched_count == 1
+
+
+async def read_due_batches(*, limit: int) -> list[str]:
+    """Return batches to be looked at: unclaimed, lapsed, finished or being canceled."""
+    live = {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]}
+    cursor = Batch.get_pymongo_collection().find(
+        {
+            "$or": [
+                {"status": live, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
+                {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
+                {"status": str(BatchStatus.CANCELING)},
+            ]
+        },
+        {"_id": 1},
+        limit=limit,
+    )
+    return [row["_id"] async for row in cursor]

@@ -1,0 +1,285 @@
+"""Block: a slice of one collection's rows in one batch: the unit of work, lease, retry and commit.
+
+`epoch` grows with each claim and fences every later write; `attempts` grows before the work starts,
+so a row that kills its process is counted. Claims and leases use the server's clock.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pymongo import IndexModel, ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from models.states import BLOCK_LIVE, BlockStatus, block_origins
+from models.stored import Namespaced, now
+
+_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Slice(_Part):
+    """One row group of a Parquet artifact."""
+
+    key: str
+    sha256: str
+    row_group: int
+
+
+class Pointer(_Part):
+    """A committed artifact."""
+
+    key: str
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class BlockCounts(BaseModel):
+    """What became of a block's rows."""
+
+    rows_in: int = 0
+    rows_filtered: int = 0
+    rows_missing_input: int = 0
+    rows_failed: int = 0
+    rows_skipped: int = 0
+    rows_succeeded: int = 0
+    documents_written: int = 0
+
+
+class Block(Namespaced):
+    """One unit of work."""
+
+    batch_id: str
+    submission: str
+    collection_id: str
+    tier: int
+    ordinal: int
+    rows: int | None = None  # None until the blocks that it reads are done
+    status: BlockStatus
+    input: Slice | None = None  # first tier: rows of the manifest
+    reads: list[str] = []  # later tiers: the blocks whose documents are its rows
+    waits_for: list[str] = []  # those of them that are not done
+    epoch: int = 0
+    attempts: int = 0
+    owner: str | None = None
+    not_before: datetime = _LONG_AGO  # never null: null sorts below every date
+    lease_until: datetime = _LONG_AGO
+    output: Pointer | None = None
+    counts: BlockCounts = BlockCounts()
+    error_message: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    class Settings:
+        """Where it is stored and how it is found."""
+
+        name = "blocks"
+        indexes: ClassVar = [
+            IndexModel(
+                [("batch_id", 1), ("submission", 1), ("tier", 1), ("ordinal", 1)], name="order"
+            ),
+            # Claims in the order of work, without a look at the blocks that are done.
+            IndexModel(
+                [
+                    ("batch_id", 1),
+                    ("submission", 1),
+                    ("status", 1),
+                    ("tier", 1),
+                    ("ordinal", 1),
+                ],
+                name="claim",
+            ),
+            IndexModel([("batch_id", 1), ("waits_for", 1)], name="waits_for"),
+            IndexModel([("collection_id", 1), ("status", 1), ("_id", -1)], name="latest"),
+        ]
+
+
+def _lease(seconds: float) -> dict[str, Any]:
+    return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": seconds * 1000}}
+
+
+async def insert_blocks(blocks: Sequence[Block]) -> None:
+    """Store the blocks of a submit attempt; they count once the batch names the attempt."""
+    if blocks:
+        await Block.get_pymongo_collection().insert_many([block.to_mongo() for block in blocks])
+
+
+async def claim_block(
+    batch_id: str, submission: str, *, owner: str, lease_seconds: float, max_attempts: int
+) -> Block | None:
+    """Take a block that is READY and due, or whose lease ran out; lowest tier first."""
+    row = await Block.get_pymongo_collection().find_one_and_update(
+        {
+            "batch_id": batch_id,
+            "submission": submission,
+            "attempts": {"$lt": max_attempts},
+            "$or": [
+                {"status": str(BlockStatus.READY), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
+                {"status": str(BlockStatus.LEASED), "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
+            ],
+        },
+        [
+            {
+                "$set": {
+                    "status": str(BlockStatus.LEASED),
+                    "owner": owner,
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "attempts": {"$add": ["$attempts", 1]},
+                    "started_at": "$$NOW",
+                    "lease_until": _lease(lease_seconds),
+                }
+            }
+        ],
+        sort=[("tier", 1), ("ordinal", 1)],
+        return_document=ReturnDocument.AFTER,
+    )
+    return None if row is None else Block.model_validate(row)
+
+
+async def renew_block(block: Block, *, lease_seconds: float) -> bool:
+    """Prolong a lease that we still hold; False when it is another's by now."""
+    result = await Block.get_pymongo_collection().update_one(
+        _held(block), [{"$set": {"lease_until": _lease(lease_seconds)}}]
+    )
+    return result.matched_count == 1
+
+
+async def release_block(
+    session: AsyncClientSession, block: Block, *, not_before: datetime, error: str
+) -> bool:
+    """Give a leased block back for a later attempt."""
+    result = await Block.get_pymongo_collection().update_one(
+        _held(block),
+        {
+            "$set": {
+                "status": str(BlockStatus.READY),
+                "not_before": not_before,
+                "owner": None,
+                "error_message": error,
+            }
+        },
+        session=session,
+    )
+    return result.matched_count == 1
+
+
+async def finish_block(
+    session: AsyncClientSession, block: Block, to: BlockStatus, values: Mapping[str, Any]
+) -> bool:
+    """End a leased block, if it is still ours under this epoch."""
+    result = await Block.get_pymongo_collection().update_one(
+        {**_held(block), "status": {"$in": block_origins(to)}},
+        {"$set": {"status": str(to), "owner": None, "finished_at": now(), **values}},
+        session=session,
+    )
+    return result.matched_count == 1
+
+
+async def wake_readers(session: AsyncClientSession, block: Block) -> None:
+    """Tell the blocks that read this one; those that wait for no other become READY."""
+    left = {"$setDifference": ["$waits_for", [block.id]]}
+    status = {"$cond": [{"$eq": [left, []]}, str(BlockStatus.READY), "$status"]}
+    await Block.get_pymongo_collection().update_many(
+        {
+            "batch_id": block.batch_id,
+            "submission": block.submission,
+            "waits_for": block.id,
+            "status": str(BlockStatus.WAITING),
+        },
+        [{"$set": {"waits_for": left, "status": status}}],
+        session=session,
+    )
+
+
+async def cancel_readers(session: AsyncClientSession, block: Block, reason: str) -> int:
+    """Cancel every block that reads this failed one, also through others; return how many."""
+    blocks = Block.get_pymongo_collection()
+    canceled, frontier = 0, [block.id]
+    while frontier:
+        found = blocks.find(
+            {"batch_id": block.batch_id, "waits_for": {"$in": frontier}, "status": "WAITING"},
+            {"_id": 1},
+            session=session,
+        )
+        frontier = [row["_id"] async for row in found]
+        if frontier:
+            result = await blocks.update_many(
+                {"_id": {"$in": frontier}, "status": str(BlockStatus.WAITING)},
+                {"$set": {"status": "CANCELED", "error_message": reason, "finished_at": now()}},
+                session=session,
+            )
+            canceled += result.modified_count
+    return canceled
+
+
+async def cancel_blocks(session: AsyncClientSession, batch_id: str) -> int:
+    """Cancel every live block of a batch and raise its epoch, so that late work cannot commit."""
+    result = await Block.get_pymongo_collection().update_many(
+        {"batch_id": batch_id, "status": {"$in": sorted(BLOCK_LIVE)}},
+        {
+            "$set": {"status": str(BlockStatus.CANCELED), "finished_at": now()},
+            "$inc": {"epoch": 1},
+        },
+        session=session,
+    )
+    return result.modified_count
+
+
+async def read_exhausted(
+    batch_id: str, submission: str, *, max_attempts: int
+) -> AsyncIterator[Block]:
+    """Yield the blocks that died in their last attempt: lease over, no attempt left."""
+    cursor = Block.get_pymongo_collection().find(
+        {
+            "batch_id": batch_id,
+            "submission": submission,
+            "status": str(BlockStatus.LEASED),
+            "attempts": {"$gte": max_attempts},
+            "$expr": {"$lt": ["$lease_until", "$$NOW"]},
+        }
+    )
+    async for row in cursor:
+        yield Block.model_validate(row)
+
+
+async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
+    """Return per collection and status: blocks and the sums of every count."""
+    sums = {name: {"$sum": f"$counts.{name}"} for name in BlockCounts.model_fields}
+    cursor = await Block.get_pymongo_collection().aggregate(
+        [
+            {"$match": {"batch_id": batch_id, "submission": submission}},
+            {
+                "$group": {
+                    "_id": {"collection_id": "$collection_id", "status": "$status"},
+                    "blocks": {"$sum": 1},
+                    "started_at": {"$min": "$started_at"},
+                    "finished_at": {"$max": "$finished_at"},
+                    **sums,
+                }
+            },
+        ]
+    )
+    return [row async for row in cursor]
+
+
+async def delete_blocks(batch_id: str, submission: str) -> None:
+    """Remove the blocks of a submit attempt that came to nothing."""
+    await Block.get_pymongo_collection().delete_many(
+        {"batch_id": batch_id, "submission": submission}
+    )
+
+
+async def delete_other_blocks(batch_id: str, submission: str) -> None:
+    """Remove what other submit attempts left, when this one has won."""
+    await Block.get_pymongo_collection().delete_many(
+        {"batch_id": batch_id, "submission": {"$ne": submission}}
+    )
+
+
+def _held(block: Block) -> dict[str, Any]:
+    return {"_id": block.id, "epoch": block.epoch, "status": str(BlockStatus.LEASED)}

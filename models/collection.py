@@ -1,0 +1,74 @@
+"""Collection: one source and one extractor; holds documents.
+
+`revision` grows with every committed write and the index signature hashes it, so a signature can
+never stay the same after one.
+"""
+
+import hashlib
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pymongo import IndexModel
+
+from models.fields import ExtractorChoice, FieldSpec, VectorField
+from models.stored import Namespaced
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Source(_Part):
+    """What a collection reads: one bucket, or upstream collections."""
+
+    bucket_id: str | None = None
+    collection_ids: list[str] = []
+
+
+class InputMapping(_Part):
+    """Fills one input of the extractor from a dotted path of the row, or with a literal."""
+
+    input: str
+    path: str | None = None
+    literal: Any = None
+
+
+class Passthrough(_Part):
+    """Copies a field of the row into the document."""
+
+    path: str
+    target: str
+    default: Any = None
+    required: bool = False
+
+
+class Collection(Namespaced):
+    """A named set of documents and how they come about."""
+
+    name: str
+    description: str = ""
+    source: Source
+    extractor: ExtractorChoice
+    input_mappings: list[InputMapping] = []
+    passthrough: list[Passthrough] = []
+    output_fields: list[FieldSpec] = []
+    vectors: list[VectorField] = []
+    document_count: int = 0
+    revision: int = 0
+
+    class Settings:
+        """Where it is stored and how it is found."""
+
+        name = "collections"
+        indexes: ClassVar = [
+            IndexModel([("namespace_id", 1), ("name", 1)], unique=True, name="name"),
+            IndexModel([("namespace_id", 1), ("source.bucket_id", 1)], name="reads_bucket"),
+            IndexModel(
+                [("namespace_id", 1), ("source.collection_ids", 1)], name="reads_collection"
+            ),
+        ]
+
+    @property
+    def index_signature(self) -> str:
+        """Sixteen hex digits that differ after every committed write."""
+        return hashlib.sha256(f"{self.id}:{self.revision}".encode()).hexdigest()[:16]

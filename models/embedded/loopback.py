@@ -1,0 +1,49 @@
+"""Free ports on 127.0.0.1, and keeping requests to it off any proxy."""
+
+import os
+import socket
+from collections.abc import MutableMapping
+
+HOST = "127.0.0.1"
+BACKLOG = 512
+UNPROXIED = ("127.0.0.1", "localhost")
+
+
+def free_port() -> int:
+    """A port nobody holds now; whoever uses it must cope with having lost it meanwhile."""
+    with reserved_port() as held:
+        return port_of(held)
+
+
+def reserved_port() -> socket.socket:
+    """A port that is ours until the socket is closed; bound only, so nothing answers on it."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.bind((HOST, 0))
+    return held
+
+
+def listening_socket() -> socket.socket:
+    """A socket for a child to accept on: no gap in which somebody else could take the port."""
+    listening = socket.create_server((HOST, 0), backlog=BACKLOG)
+    listening.set_inheritable(False)
+    return listening
+
+
+def port_of(bound: socket.socket) -> int:
+    """The number of a bound socket."""
+    return int(bound.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Somebody accepts there; who it is, this does not tell."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def bypass_proxies(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Without this, qdrant-client and aioboto3 hand loopback requests to HTTP_PROXY."""
+    for name in ("NO_PROXY", "no_proxy"):
+        listed = [entry for entry in environment.get(name, "").split(",") if entry]
+        missing = [host for host in UNPROXIED if host not in listed]
+        environment[name] = ",".join([*listed, *missing])

@@ -1,0 +1,86 @@
+"""The shapes that extractors and stores share: fields, vectors, an extractor with its parameters.
+
+Imports no store: the processes that run extractors start fast because of it.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FieldType(StrEnum):
+    """What a field of an object holds."""
+
+    STRING = "STRING"
+    NUMBER = "NUMBER"
+    INTEGER = "INTEGER"
+    BOOLEAN = "BOOLEAN"
+    DATETIME = "DATETIME"  # text in ISO 8601
+    OBJECT = "OBJECT"
+    ARRAY = "ARRAY"
+    TEXT = "TEXT"  # a blob: inline, or an address
+
+
+class FieldSpec(_Part):
+    """One field of a bucket's schema or of a collection's output."""
+
+    name: str
+    type: FieldType
+    required: bool = False
+
+
+_ACCEPTS: dict[FieldType, tuple[type, ...]] = {
+    FieldType.STRING: (str,),
+    FieldType.NUMBER: (int, float),
+    FieldType.INTEGER: (int,),
+    FieldType.BOOLEAN: (bool,),
+    FieldType.DATETIME: (str,),
+    FieldType.OBJECT: (dict,),
+    FieldType.ARRAY: (list,),
+    FieldType.TEXT: (str,),
+}
+
+
+def accepts(kind: FieldType, value: Any) -> bool:
+    """Tell whether a JSON value fits the type; a boolean is no number."""
+    if isinstance(value, bool):
+        return kind is FieldType.BOOLEAN
+    if not isinstance(value, _ACCEPTS[kind]):
+        return False
+    return kind is not FieldType.DATETIME or _is_datetime(str(value))
+
+
+def _is_datetime(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+class ExtractorChoice(_Part):
+    """Which extractor runs, with which parameters (complete, defaults filled in)."""
+
+    name: str
+    version: str
+    parameters: dict[str, Any] = {}
+    parameters_hash: str = ""
+
+    @property
+    def label(self) -> str:
+        """`name@version`, as it enters document ids."""
+        return f"{self.name}@{self.version}"
+
+
+class VectorField(_Part):
+    """One vector of each document."""
+
+    name: str
+    dimension: int
+    distance: str = "cosine"

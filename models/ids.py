@@ -1,0 +1,41 @@
+"""Ids: how each is formed and checked. Nothing else builds one.
+
+ns_ bkt_ obj_ col_ btc_ blk_ tsk_ ...   prefix + 26 characters of Crockford base32; sorts by time
+document ids                            uuid5 over length-prefixed identity: a re-run meets itself
+"""
+
+import secrets
+import time
+import uuid
+from typing import Final, Literal
+
+Prefix = Literal["ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "key", "sub", "err"]
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SUFFIX_LENGTH: Final = 26
+_DOCUMENTS: Final = uuid.UUID("6f0d3f7e-5d3c-5a5b-9a0e-7d1f6a1c2b30")
+
+
+def new_id(prefix: Prefix) -> str:
+    """Return a fresh id such as `btc_01KB...`: 48 bits of milliseconds, 80 random bits."""
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    digits = (_ALPHABET[number >> shift & 31] for shift in range(5 * (_SUFFIX_LENGTH - 1), -1, -5))
+    return f"{prefix}_{''.join(digits)}"
+
+
+def is_id(value: str, prefix: Prefix) -> bool:
+    """Tell whether `value` has the form of an id with this prefix."""
+    head, _, suffix = value.partition("_")
+    return head == prefix and len(suffix) == _SUFFIX_LENGTH and not set(suffix) - set(_ALPHABET)
+
+
+def document_id(
+    *, namespace_id: str, collection_id: str, source_id: str, extractor: str, ordinal: int
+) -> str:
+    """Return the id of the `ordinal`-th document that `extractor` makes of one source row.
+
+    `source_id` is the object's id in the first tier and the upstream document's id in later ones;
+    `extractor` is `name@version`. Fields are length-prefixed, so no two identities run together.
+    """
+    fields = (namespace_id, collection_id, source_id, extractor, str(ordinal))
+    return str(uuid.uuid5(_DOCUMENTS, "".join(f"{len(field)}:{field}" for field in fields)))

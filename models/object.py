@@ -1,0 +1,45 @@
+"""Object: one registered thing of a bucket, with metadata and blobs (inline text or an S3 address).
+
+A row's source is flat: every metadata key and every blob property is a field of it.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pymongo import IndexModel
+
+from models.stored import Namespaced
+
+
+class Blob(BaseModel):
+    """One file of an object: text inline, or its address."""
+
+    model_config = ConfigDict(frozen=True)
+
+    property: str
+    text: str | None = None
+    url: str | None = None
+    size_bytes: int | None = None
+
+
+class Object(Namespaced):
+    """A registered thing."""
+
+    bucket_id: str
+    key: str | None = None
+    metadata: dict[str, Any] = {}
+    blobs: list[Blob] = []
+
+    class Settings:
+        """Where it is stored and how it is found."""
+
+        name = "objects"
+        indexes: ClassVar = [
+            IndexModel([("namespace_id", 1), ("bucket_id", 1), ("_id", 1)], name="bucket"),
+            IndexModel(
+                [("bucket_id", 1), ("key", 1)],
+                unique=True,
+                name="key",
+                partialFilterExpression={"key": {"$type": "string"}},
+            ),
+        ]

@@ -1,0 +1,136 @@
+"""Every setting, as one frozen tree read from `STRATA_...` variables (nested: `STRATA_MONGO__URL`).
+
+Entrances call `load_settings()` and pass the parts down. `strata up` leaves the addresses of its
+local servers in `<data>/endpoints.json`, so that other commands find them; the environment wins
+over it.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+ENDPOINTS_FILE = "endpoints.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MongoSettings(_Part):
+    """The only source of truth; a replica set."""
+
+    url: str | None = None
+    database: str = "strata"
+
+
+class RedisSettings(_Part):
+    """Doorbells, pub/sub, mirrors; may be wiped at any time."""
+
+    url: str | None = None
+    prefix: str = "strata"
+
+
+class S3Settings(_Part):
+    """Artifacts and source objects. Without `endpoint_url` it is AWS and its credential chain."""
+
+    endpoint_url: str | None = None
+    access_key: str | None = None
+    secret_key: SecretStr | None = None
+    region: str = "us-east-1"
+    bucket: str = "strata"
+    checksums: Literal["when_supported", "when_required"] = "when_supported"
+    source_buckets: tuple[str, ...] = ()  # S3 buckets that objects may point into
+
+
+class QdrantSettings(_Part):
+    """The vector store; rebuildable from the artifacts."""
+
+    url: str | None = None
+    api_key: SecretStr | None = None
+    prefix: str = "strata"
+
+
+class RaySettings(_Part):
+    """The compute cluster; disposable."""
+
+    address: str | None = None
+    token: SecretStr | None = None
+    namespace: str = "strata"
+
+
+class EngineSettings(_Part):
+    """How work is cut and held."""
+
+    block_rows: int = Field(default=256, ge=1, le=65_536)
+    lease_seconds: float = Field(default=30.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+    pool_size: int | None = Field(default=None, ge=1)  # at most so many processes an extractor
+    blocks_in_flight: int = Field(default=4, ge=1)  # per conductor and batch
+    conductors: int = Field(default=1, ge=1)
+
+
+class ApiSettings(_Part):
+    """The GraphQL server."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    graphiql: bool = True
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_text_bytes: int = 1024 * 1024  # inline; longer text goes to S3
+    heartbeat_seconds: float = 12.0
+    revalidate_seconds: float = 30.0
+    operation_seconds: float = 30.0
+
+
+class WorkerSettings(_Part):
+    """The control plane's rhythm."""
+
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    lease_seconds: float = Field(default=30.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STRATA_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    data: Path = Path(".strata")
+    admin_key: SecretStr | None = None
+    mongo: MongoSettings = MongoSettings()
+    redis: RedisSettings = RedisSettings()
+    s3: S3Settings = S3Settings()
+    qdrant: QdrantSettings = QdrantSettings()
+    ray: RaySettings = RaySettings()
+    engine: EngineSettings = EngineSettings()
+    worker: WorkerSettings = WorkerSettings()
+    api: ApiSettings = ApiSettings()
+
+    @property
+    def cache(self) -> Path:
+        """Where nets and graphs built from weights are kept."""
+        return self.data.absolute()
+
+
+def load_settings(data: Path | None = None) -> Settings:
+    """Read the environment, and below it what a running `strata up` left in the data folder."""
+    folder = data or Path(os.environ.get("STRATA_DATA", ".strata"))
+    source = EnvSettingsSource(Settings)
+    left = {name.lower(): value for name, value in _left_by_up(folder).items()}
+    source.env_vars = {**left, **source.env_vars}
+    return Settings(**{**source(), "data": folder})
+
+
+def _left_by_up(folder: Path) -> dict[str, str]:
+    try:
+        found: Any = json.loads((folder / ENDPOINTS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(name): str(value) for name, value in found.items()}

@@ -1,0 +1,36 @@
+"""What every MongoDB document class here shares: a string id of ours and times in UTC.
+
+Beanie is persistence only: hot paths use the collection under it, and no class decides anything.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import beanie
+from pydantic import ConfigDict, Field
+
+
+def now() -> datetime:
+    """Return the present in UTC at MongoDB's precision of one millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class Stored(beanie.Document):
+    """A document with an id of ours."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    id: str = Field(alias="_id")  # type: ignore[assignment]  # Beanie's own is an ObjectId
+    created_at: datetime = Field(default_factory=now)
+
+    def to_mongo(self) -> dict[str, Any]:
+        """Return the document as stored."""
+        row: dict[str, Any] = self.model_dump(by_alias=True, exclude={"revision_id"})
+        return row
+
+
+class Namespaced(Stored):
+    """A document that belongs to one namespace; read it through `models.scope` only."""
+
+    namespace_id: str

@@ -1,0 +1,42 @@
+"""The four stores of one process, opened together and closed in reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from models.artifacts import ArtifactStore, open_artifacts
+from models.bus import Bus
+from models.database import Database, open_database
+from models.settings import Settings
+from models.vectors import VectorStore, open_vectors
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Handles to MongoDB, Redis, S3 and Qdrant."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    artifacts: ArtifactStore
+    vectors: VectorStore
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, *, prepare: bool = False) -> AsyncIterator[Stores]:
+    """Open every store; `prepare` also builds indexes and the S3 bucket.
+
+    Raises:
+        Misconfigured: an address is missing, or a server lacks what Strata needs.
+        StoreUnavailable: a server does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings.mongo, build_indexes=prepare)
+        stack.push_async_callback(database.close)
+        bus = Bus(settings.redis)
+        stack.push_async_callback(bus.close)
+        artifacts = await stack.enter_async_context(open_artifacts(settings.s3))
+        vectors = await stack.enter_async_context(open_vectors(settings.qdrant))
+        if prepare:
+            await artifacts.prepare()
+        yield Stores(settings, database, bus, artifacts, vectors)

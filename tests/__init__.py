@@ -1,0 +1,1 @@
+"""Mirrors the packages; contracts/ and e2e/ beside them."""

@@ -1,0 +1,8 @@
+"""Where fixtures come from, and what a test may assume of the machine."""
+
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.stores",
+    "tests.fixtures.stack",
+    "tests.fixtures.api",
+]

@@ -1,0 +1,204 @@
+"""Extractors that do exactly what a test asks for, and how they get into the catalogue.
+
+All make one document for each word of `text`; some words have a meaning of their own.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from engine.catalog import CATALOG, parameters_hash, parse_parameters
+from engine.spec import (
+    ROW,
+    Extraction,
+    Extractor,
+    ExtractorSpec,
+    InputSpec,
+    OutputSpec,
+    Parameters,
+    Progress,
+    RowFailure,
+)
+from models.errors import ErrorCategory, ExtractorUnavailable
+from models.fields import ExtractorChoice, FieldType, VectorField
+
+EXTRACTORS: Final = {
+    "constant@v1": "tests.extractors:Constant",
+    "whole@v1": "tests.extractors:Whole",
+    "failing@v1": "tests.extractors:Failing",
+    "slow@v1": "tests.extractors:Slow",
+    "dying@v1": "tests.extractors:Dying",
+    "unready@v1": "tests.extractors:Unready",
+}
+VECTOR: Final = VectorField(name="embedding", dimension=4)
+
+
+def install() -> None:
+    """Add them to the catalogue of this process; Ray's workers run this when they start."""
+    CATALOG.update(EXTRACTORS)
+
+
+def choice(label: str, **parameters: Any) -> ExtractorChoice:
+    """Return a collection's choice of an extractor, as createCollection would store it."""
+    name, _, version = label.partition("@")
+    parsed = parse_parameters(label, parameters)
+    return ExtractorChoice(
+        name=name,
+        version=version,
+        parameters=parsed.model_dump(mode="json"),
+        parameters_hash=parameters_hash(parsed),
+    )
+
+
+class Nothing(Parameters):
+    """None."""
+
+
+def _spec(name: str, parameters: type[Parameters], **values: Any) -> ExtractorSpec:
+    return ExtractorSpec(
+        name=name,
+        version="v1",
+        description="For tests.",
+        inputs=(InputSpec("text", "text", "Words."),),
+        outputs=(OutputSpec("word", FieldType.STRING, pa.large_string(), "A word."),),
+        parameters=parameters,
+        vectors=lambda _: (VECTOR,),
+        **values,
+    )
+
+
+def words(rows: pa.RecordBatch) -> Iterator[tuple[int, str]]:
+    """Yield every word with its row."""
+    for row, text in enumerate(rows.column("text").to_pylist()):
+        for word in text.split():
+            yield row, word
+
+
+class Constant(Extractor):
+    """Every word has the same vector."""
+
+    spec: ClassVar = _spec("constant", Nothing)
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Make the documents."""
+        found = list(words(rows))
+        progress(len(found))
+        return self.documents(found)
+
+    def documents(self, found: list[tuple[int, str]]) -> Extraction:
+        """Return the words as documents."""
+        vectors = pa.array(np.full(4 * len(found), 0.5, np.float32))
+        columns = {
+            ROW: pa.array([row for row, _ in found], pa.int32()),
+            "word": pa.array([word for _, word in found], pa.large_string()),
+            VECTOR.name: pa.FixedSizeListArray.from_arrays(vectors, 4),
+        }
+        return Extraction(pa.table(columns, schema=self.schema()))
+
+
+class Whole(Constant):
+    """Wants to see the whole tier below it at once."""
+
+    spec: ClassVar = _spec("whole", Nothing, needs_whole_tier=True)
+
+
+class FailingParameters(Parameters):
+    """Where to note each call, if anywhere."""
+
+    calls: str | None = None
+
+
+class Failing(Constant):
+    """`bad` fails its row; `raise` raises, `once` only the first time; `permanent` is final."""
+
+    spec: ClassVar = _spec("failing", FailingParameters)
+    parameters: FailingParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Fail as asked."""
+        found = list(words(rows))
+        said = {word for _, word in found}
+        first = self._note_call()
+        if "permanent" in said:
+            raise ExtractorUnavailable("The net is gone.", hint="Put it back.")
+        if "raise" in said or ("once" in said and first):
+            raise ValueError("a word that raises")
+        bad = sorted({row for row, word in found if word == "bad"})
+        made = self.documents([(row, word) for row, word in found if row not in bad])
+        failures = [
+            RowFailure(row, ErrorCategory.VALIDATION, "A bad word.", hint="Say another.")
+            for row in bad
+        ]
+        return Extraction(made.documents, failures)
+
+    def _note_call(self) -> bool:
+        if self.parameters.calls is None:
+            return False
+        with Path(self.parameters.calls).open("a") as file:
+            file.write("called\n")
+            return file.tell() == len("called\n")
+
+
+class SlowParameters(Parameters):
+    """How long, and whether it says that it moves."""
+
+    seconds: float = 1.0
+    silent: bool = False
+    started: str | None = None  # a file that appears when it runs
+
+
+class Slow(Constant):
+    """Takes its time."""
+
+    spec: ClassVar = _spec("slow", SlowParameters)
+    parameters: SlowParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Sleep in small steps."""
+        if self.parameters.started is not None:
+            Path(self.parameters.started).touch()
+        end, done = time.monotonic() + self.parameters.seconds, 0
+        while time.monotonic() < end:
+            time.sleep(0.02)
+            done += 1
+            if not self.parameters.silent:
+                progress(done)
+        return self.documents(list(words(rows)))
+
+
+class DyingParameters(Parameters):
+    """A folder in which each death leaves a file, and how many there are to be."""
+
+    graves: str
+    deaths: int = 1
+
+
+class Dying(Constant):
+    """Its process is killed in the middle."""
+
+    spec: ClassVar = _spec("dying", DyingParameters)
+    parameters: DyingParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Die until there are enough graves."""
+        graves = Path(self.parameters.graves)
+        if len(list(graves.iterdir())) < self.parameters.deaths:
+            (graves / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.documents(list(words(rows)))
+
+
+class Unready(Constant):
+    """Cannot be set up."""
+
+    spec: ClassVar = _spec("unready", Nothing)
+
+    def setup(self) -> None:
+        """Say why."""
+        raise ExtractorUnavailable("Net 'nowhere' is not installed.", hint="pip install nowhere")

@@ -1,0 +1,166 @@
+"""The operations: each fits the schema, and all of them together are one life of a batch."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import build_schema, parse, validate
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = {
+    path.stem: path.read_text()
+    for path in sorted((ROOT / "frontend_examples/operations").glob("*.graphql"))
+}
+PROTOCOLS = [Subprotocol("graphql-transport-ws")]
+TEXTS = {
+    "tides": "The sea rises and falls twice a day, drawn by the moon and the sun.",
+    "bread": "Dough of flour and water is leavened with yeast and baked in a hot oven.",
+    "chess": "Two players move sixteen pieces each; the game ends when a king is mated.",
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fits_the_schema(name: str) -> None:
+    schema = build_schema((ROOT / "graphql_api/schema.graphql").read_text())
+
+    assert validate(schema, parse(OPERATIONS[name])) == []
+
+
+class Caller:
+    """Runs operations by name and remembers which; an answer with any error fails the test."""
+
+    def __init__(self, stack: Any, key: str) -> None:
+        self._stack = stack
+        self._headers = {"authorization": f"Bearer {key}"}
+        self.ran: set[str] = set()
+
+    async def ask(self, name: str, /, **variables: Any) -> Any:
+        self.ran.add(name)
+        async with httpx.AsyncClient(headers=self._headers, timeout=30) as client:
+            payload = {"query": OPERATIONS[name], "variables": variables}
+            answer = (await client.post(self._stack.endpoint, json=payload)).json()
+        assert "errors" not in answer, answer
+        (field,) = answer["data"].values()
+        assert not isinstance(field, dict) or field.get("userErrors", []) == [], field
+        return field
+
+    async def follow(self, name: str, *, frames: int | None = None, **variables: Any) -> list[Any]:
+        """Return the frames of a subscription: so many, or all until it completes."""
+        self.ran.add(name)
+        found: list[Any] = []
+        async with connect(self._stack.websocket, subprotocols=PROTOCOLS) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": self._headers}))
+            payload = {"query": OPERATIONS[name], "variables": variables}
+            await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
+            while len(found) != frames and (frame := await _next_frame(socket)):
+                found.append(frame)
+        return found
+
+
+async def _next_frame(socket: ClientConnection) -> Any:
+    """Return the next frame of the only subscription; None at its end."""
+    while True:
+        message = json.loads(await socket.recv())
+        if message["type"] == "complete":
+            return None
+        if message["type"] == "next":
+            assert "errors" not in message["payload"], message
+            (frame,) = message["payload"]["data"].values()
+            return frame
+        assert message["type"] in ("connection_ack", "ping"), message
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+async def test_lives_the_life_of_a_batch(stack: Any) -> None:
+    admin = Caller(stack, stack.admin_key)
+    created = await admin.ask("createNamespace", name=f"operations-{time.time_ns()}")
+    api = Caller(stack, created["apiKey"])
+
+    assert "text" in [found["name"] for found in await api.ask("extractors")]
+    bucket_id, collection_id = await make_places(api)
+    rows = [
+        {"key": key, "metadata": {"title": key}, "blobs": [{"property": "content", "text": text}]}
+        for key, text in TEXTS.items()
+    ]
+    registered = await api.ask("createObjects", bucketId=bucket_id, objects=rows)
+    assert (registered["createdCount"], registered["failedCount"]) == (3, 0)
+    ids = [row["object"]["id"] for row in registered["results"]]
+
+    draft = await api.ask("createBatch", bucketId=bucket_id, name="first", objectIds=ids[:2])
+    batch_id = draft["batch"]["id"]
+    added = await api.ask("addObjectsToBatch", batchId=batch_id, objectIds=ids)
+    assert (added["addedCount"], added["batch"]["counts"]["objects"]) == (1, 3)
+    planned = await api.ask("planBatch", batchId=batch_id)
+    assert planned["plan"]["rows"] == 3
+
+    submitted = await api.ask("submitBatch", batchId=batch_id, includeProcessingHistory=True)
+    again = await api.ask("submitBatch", batchId=batch_id, includeProcessingHistory=True)
+    assert (submitted["replayed"], again["replayed"]) == (False, True)
+    frames = await api.follow("batchEvents", batchId=batch_id)
+    assert frames[0]["__typename"] == "BatchSnapshot"
+    assert frames[-1]["batch"]["status"] == "COMPLETED"
+    assert (await api.ask("task", id=submitted["task"]["id"]))["batchId"] == batch_id
+
+    await check_results(api, batch_id, collection_id)
+    await check_lists(api, batch_id, bucket_id, collection_id)
+
+    spare = (await api.ask("createBatch", bucketId=bucket_id))["batch"]["id"]
+    deleted = await api.ask("deleteBatch", batchId=spare)
+    assert deleted["deletedBatchId"] == spare
+    canceled = await api.ask("cancelBatch", batchId=batch_id)
+    assert canceled["batch"]["status"] == "COMPLETED"
+    assert api.ran | admin.ran == OPERATIONS.keys()
+
+
+async def make_places(api: Caller) -> tuple[str, str]:
+    fields = [
+        {"name": "content", "type": "TEXT", "required": True},
+        {"name": "title", "type": "STRING"},
+    ]
+    bucket_id = (await api.ask("createBucket", name="texts", fields=fields))["bucket"]["id"]
+    collection = {
+        "name": "embedded",
+        "source": {"bucketId": bucket_id},
+        "extractor": {"name": "text"},
+        "inputMappings": [{"input": "text", "path": "content"}],
+        "passthrough": [{"path": "title", "target": "title"}],
+    }
+    return bucket_id, (await api.ask("createCollection", input=collection))["collection"]["id"]
+
+
+async def check_results(api: Caller, batch_id: str, collection_id: str) -> None:
+    batch = await api.ask("batch", id=batch_id)
+    assert batch["counts"]["documentsWritten"] == 3
+    assert [step["status"] for step in batch["transitions"]][0::3] == ["DRAFT", "COMPLETED"]
+    assert (await api.ask("rowErrors", batchId=batch_id))["rowErrors"]["totalCount"] == 0
+
+    documents = await api.ask("documents", collectionId=collection_id)
+    histories = [edge["node"]["internalMetadata"] for edge in documents["edges"]]
+    assert [history["batchId"] for history in histories] == [batch_id] * 3
+    assert [len(history["processingHistory"]) for history in histories] == [1] * 3
+
+    found = await api.ask(
+        "searchDocuments", collectionId=collection_id, query={"text": "a game with a king"}, first=1
+    )
+    assert [hit["document"]["fields"]["title"] for hit in found["hits"]] == ["chess"]
+
+
+async def check_lists(api: Caller, batch_id: str, bucket_id: str, collection_id: str) -> None:
+    """Only what belongs to this namespace is listed."""
+    for name, expected in [
+        ("batches", batch_id),
+        ("buckets", bucket_id),
+        ("collections", collection_id),
+    ]:
+        assert [edge["node"]["id"] for edge in (await api.ask(name))["edges"]] == [expected]
+    (first,) = await api.follow("batchesChanged", frames=1)
+    entered = [(change["kind"], change["batchId"]) for change in first["changes"]]
+    assert entered == [("ENTERED", batch_id)]

@@ -1,0 +1,33 @@
+"""Entrance of a worker process: `dramatiq workers.main`, or `strata worker`."""
+
+import os
+import signal
+import threading
+
+from dramatiq import Worker
+
+from models.settings import load_settings
+from workers.actors import batches  # noqa: F401  # declares the actors
+from workers.broker import broker
+from workers.resources import OpenResources
+
+# An idle Dramatiq consumer backs off up to this long: the larger part of a cold pick-up.
+IDLE_POLL_MS = 100
+
+broker.add_middleware(OpenResources(load_settings()))
+
+
+def run(threads: int = 4) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is running."""
+    os.environ.setdefault("dramatiq_queue_prefetch", "1")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = Worker(broker, worker_threads=threads, worker_timeout=IDLE_POLL_MS)
+    worker.start()
+    try:
+        while not stop.wait(1.0):
+            pass
+    finally:
+        worker.stop(timeout=10_000)
+        broker.close()

@@ -1,0 +1,58 @@
+"""Looks for what got lost: all due batches every few seconds, those rung for at once.
+
+Has no leader: several sweeps at a time are harmless, since each step is a compare-and-set. Alone,
+with every message lost, the sweep finishes any batch.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from models.batch import read_due_batches
+from models.errors import StrataError
+from models.stores import Stores
+from workers.batches import Engine, reconcile
+
+logger = logging.getLogger(__name__)
+_BATCHES: Final = 1000
+
+
+async def sweep_forever(stores: Stores, engine: Engine) -> None:
+    """Sweep at the configured interval until canceled."""
+    while True:
+        await sweep(stores, engine)
+        await asyncio.sleep(stores.settings.worker.sweep_seconds)
+
+
+async def sweep(stores: Stores, engine: Engine) -> None:
+    """Look at every batch that somebody should look at."""
+    try:
+        due = await read_due_batches(limit=_BATCHES)
+    except PyMongoError as error:
+        logger.warning("Sweep: MongoDB failed: %s", type(error).__name__)
+        return
+    for batch_id in due:
+        await look(stores, engine, batch_id)
+
+
+async def listen(stores: Stores, engine: Engine) -> None:
+    """Look at batches as the engine rings for them."""
+    async with stores.bus.listen(stores.bus.work_channel) as listener:
+        while True:
+            for batch_id in await listener.wait(stores.settings.worker.sweep_seconds):
+                await look(stores, engine, batch_id)
+
+
+async def look(stores: Stores, engine: Engine, batch_id: str) -> None:
+    """Reconcile one batch; a failure is logged and the next sweep tries again.
+
+    Whatever it is: one odd batch must not end the sweep of all the others.
+    """
+    try:
+        await reconcile(stores, engine, batch_id)
+    except (StrataError, PyMongoError) as error:
+        logger.warning("Batch %s: %s: %s", batch_id, type(error).__name__, error)
+    except Exception:
+        logger.exception("Batch %s", batch_id)

@@ -1,0 +1,67 @@
+"""How a batch changes its status: state, event and task in one transaction, then doorbells."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.batch import Batch, advance_batch
+from models.database import Session
+from models.events import Event
+from models.states import FINAL, BatchStatus
+from models.stored import now
+from models.stores import Stores
+from models.task import Task
+
+
+async def move_batch(
+    stores: Stores,
+    batch_id: str,
+    to: BatchStatus,
+    *,
+    match: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Event | None:
+    """Move a batch, if the state table allows it; None when somebody else was faster."""
+
+    async def work(session: Session) -> Event | None:
+        event = await advance_batch(session, batch_id, to, match=match, values=values, data=data)
+        if event is not None:
+            await update_task(session, batch_id, to, (values or {}).get("error_message"))
+        return event
+
+    event = await stores.database.transaction(work)
+    if event is not None:
+        await announce_status(stores, event)
+    return event
+
+
+async def update_task(
+    session: Session, batch_id: str, status: BatchStatus, error_message: str | None = None
+) -> None:
+    """Let the batch's task say what the batch says."""
+    moment = now()
+    values = {"status": str(status), "error_message": error_message, "updated_at": moment}
+    if status in FINAL:
+        values["finished_at"] = moment
+    await Task.get_pymongo_collection().update_many(
+        {"batch_id": batch_id}, {"$set": values}, session=session
+    )
+
+
+async def announce_status(stores: Stores, event: Event) -> None:
+    """Ring the batch's followers and renew the mirror of its task."""
+    await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
+    row = await Task.get_pymongo_collection().find_one({"batch_id": event.batch_id})
+    if row is not None:
+        task = Task.model_validate(row)
+        await stores.bus.mirror_task(task.id, task.model_dump_json(by_alias=True))
+
+
+async def explain_wait(batch: Batch, code: str, message: str) -> None:
+    """Write down why a batch waits; not a change of state, so no event."""
+    if batch.reason is not None and batch.reason.code == code:
+        return
+    await Batch.get_pymongo_collection().update_one(
+        {"_id": batch.id, "status": str(batch.status)},
+        {"$set": {"reason": {"code": code, "message": message, "since": now()}}},
+    )
