@@ -203,7 +203,8 @@ class RayPool:
 
     async def _await_start(self, member: _Member) -> None:
         try:
-            await asyncio.wait_for(member.actor.setup.remote(), _START_SECONDS)
+            async with asyncio.timeout(_START_SECONDS):
+                await member.actor.setup.remote()
         except (RayError, TimeoutError) as error:
             self._discard(member)
             self._grow_again = time.monotonic() + _GROWTH_PAUSE

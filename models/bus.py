@@ -41,8 +41,10 @@ class Listener:
 
     async def wait(self, seconds: float) -> set[str]:
         """Return the batches announced since the last call, after at most `seconds`."""
+        # Not wait_for: before Python 3.12 it swallows a cancel that meets a ring, and its task lives on.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
         self._rung.clear()
         batch_ids, self._batch_ids = self._batch_ids, set()
         return batch_ids

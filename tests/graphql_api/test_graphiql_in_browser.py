@@ -284,7 +284,8 @@ async def test_opens_a_starter_in_a_new_tab(page: Page) -> None:
     await page.click(".starters li:last-child button")
 
     await page.wait_for(f"{tabs} === {before + 1}")
-    assert await page.evaluate(f"{QUERY}.getValue()") == starter["query"]
+    # The tab is there before the editor has its text.
+    await page.wait_for(f"{QUERY}.getValue() === {json.dumps(starter['query'])}")
 
 
 async def test_offers_every_readable_starter(page: Page) -> None:

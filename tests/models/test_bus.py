@@ -80,6 +80,26 @@ async def test_a_bell_that_rings_while_nobody_waits_is_kept() -> None:
         assert await listener.wait(60) == {"btc_1"}
 
 
+async def test_a_cancel_that_meets_a_ring_is_not_lost() -> None:
+    """On Python 3.11 `asyncio.wait_for` would swallow it, and its owner would never end."""
+    listener = Listener()
+
+    async def listen_forever() -> None:
+        while True:
+            await listener.wait(30)
+
+    task = asyncio.create_task(listen_forever())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    listener.ring("btc_1")
+    await asyncio.sleep(0)  # the waiting future is done, the owner has not run yet
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=1)
+
+    task.cancel()
+    assert done == {task}
+
+
 async def test_the_channel_is_kept_while_one_listener_is_left(bus: Bus) -> None:
     channel = bus.events_channel(new_id("ns"))
     async with bus.listen(channel) as staying:

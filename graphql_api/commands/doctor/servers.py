@@ -67,7 +67,8 @@ def _startable(server: _Server) -> Finding:
 
 
 async def _working(server: _Server, settings: Settings, address: str) -> Finding:
-    found = await asyncio.wait_for(server.ask(settings), ANSWER_SECONDS)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        found = await server.ask(settings)
     return Finding(server.name, Level.OK, f"{found} at {_shown(address)}")
 
 
