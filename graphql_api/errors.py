@@ -50,6 +50,8 @@ class UserErrorCode(StrEnum):
     CONFLICT = "CONFLICT"
     NAME_TAKEN = "NAME_TAKEN"
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    IDEMPOTENCY_IN_PROGRESS = "IDEMPOTENCY_IN_PROGRESS"
     EMPTY_BATCH = "EMPTY_BATCH"
     NOTHING_TO_RUN = "NOTHING_TO_RUN"
     COLLECTION_CYCLE = "COLLECTION_CYCLE"
@@ -70,6 +72,8 @@ show_enum(
         UserErrorCode.CONFLICT: "The present state forbids it.",
         UserErrorCode.NAME_TAKEN: "The name is in use.",
         UserErrorCode.ILLEGAL_TRANSITION: "The batch's status does not allow this.",
+        UserErrorCode.IDEMPOTENCY_KEY_REUSED: "The key came with another input before.",
+        UserErrorCode.IDEMPOTENCY_IN_PROGRESS: "The first request with the key still runs.",
         UserErrorCode.EMPTY_BATCH: "The batch has no objects.",
         UserErrorCode.NOTHING_TO_RUN: "No collection reads the bucket.",
         UserErrorCode.COLLECTION_CYCLE: "Collections read one another in a circle.",

@@ -41,7 +41,8 @@ class Listener:
 
     async def wait(self, seconds: float) -> set[str]:
         """Return the batches announced since the last call, after at most `seconds`."""
-        # Not wait_for: before Python 3.12 it swallows a cancel that meets a ring, and its task lives on.
+        # Not wait_for: before Python 3.12 it swallows a cancel that meets a ring, and its task
+        # lives on.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._rung.wait()

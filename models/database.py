@@ -20,6 +20,7 @@ from models.collection import Collection
 from models.document import Document
 from models.errors import Misconfigured, StoreUnavailable
 from models.events import Event
+from models.idempotency import IdempotentRequest
 from models.namespace import Namespace
 from models.object import Object
 from models.row_error import RowError
@@ -28,7 +29,7 @@ from models.task import Task
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
-    Document, Task, Event,
+    Document, Task, Event, IdempotentRequest,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

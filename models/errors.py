@@ -4,6 +4,7 @@ StrataError
 ├── Transient            try again, after `retry_after` seconds
 │   ├── StoreUnavailable
 │   ├── RayUnavailable
+│   ├── IdempotencyInProgress
 │   └── ExtractorDied
 └── Permanent            do not
     ├── NotFound         absent and foreign read the same
@@ -18,6 +19,7 @@ StrataError
     ├── Conflict
     │   ├── NameTaken
     │   ├── IllegalTransition
+    │   ├── IdempotencyKeyReused
     │   └── StaleBlock   another epoch owns it now: stop, write nothing more
     ├── EmptyBatch
     ├── NothingToRun
@@ -82,6 +84,12 @@ class RayUnavailable(Transient):
     """The Ray cluster cannot be reached."""
 
     code = "RAY_UNAVAILABLE"
+
+
+class IdempotencyInProgress(Transient):
+    """The first request with this idempotency key has not ended yet."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
 
 
 class ExtractorDied(Transient):
@@ -166,6 +174,12 @@ class IllegalTransition(Conflict):
     """The state table has no such step from where the batch is."""
 
     code = "ILLEGAL_TRANSITION"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The idempotency key came with another input before."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class StaleBlock(Conflict):

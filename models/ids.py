@@ -2,14 +2,19 @@
 
 ns_ bkt_ obj_ col_ btc_ blk_ tsk_ ...   prefix + 26 characters of Crockford base32; sorts by time
 document ids                            uuid5 over length-prefixed identity: a re-run meets itself
+request ids                             sha256 over the same of owner, mutation and idempotency key
 """
 
+import hashlib
 import secrets
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Final, Literal
 
-Prefix = Literal["ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "key", "sub", "err"]
+Prefix = Literal[
+    "ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "key", "sub", "err", "aud"
+]
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SUFFIX_LENGTH: Final = 26
@@ -38,4 +43,13 @@ def document_id(
     `extractor` is `name@version`. Fields are length-prefixed, so no two identities run together.
     """
     fields = (namespace_id, collection_id, source_id, extractor, str(ordinal))
-    return str(uuid.uuid5(_DOCUMENTS, "".join(f"{len(field)}:{field}" for field in fields)))
+    return str(uuid.uuid5(_DOCUMENTS, _joined(fields)))
+
+
+def request_id(*, owner: str, operation: str, key: str) -> str:
+    """Return the id of what `owner` asked of a mutation under an idempotency key."""
+    return hashlib.sha256(_joined((owner, operation, key)).encode()).hexdigest()
+
+
+def _joined(fields: Iterable[str]) -> str:
+    return "".join(f"{len(field)}:{field}" for field in fields)

@@ -84,6 +84,8 @@ class ApiSettings(_Part):
     heartbeat_seconds: float = 12.0
     revalidate_seconds: float = 30.0
     operation_seconds: float = 30.0
+    idempotency_hours: float = Field(default=24.0, ge=24.0)
+    idempotency_wait_seconds: float = Field(default=10.0, ge=0)  # for the first of equal requests
 
 
 class WorkerSettings(_Part):

@@ -20,6 +20,7 @@ from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, RayUnavailable
 from models.events import Event, EventType
+from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
 from models.row_error import RowError
@@ -57,6 +58,7 @@ async def open_batch(
     name: str,
     metadata: dict[str, object],
     object_ids: list[str],
+    claim: Claim | None = None,
 ) -> Batch:
     """Create a draft with its first objects.
 
@@ -74,15 +76,25 @@ async def open_batch(
         reason=Reason(code="NOT_SUBMITTED", message="A draft: add objects, then submit it."),
     )
     await _require_objects(scope, batch, object_ids)
-    event = await stores.database.transaction(lambda session: create_batch(session, batch))
+
+    async def work(session: Session) -> Event:
+        created = await create_batch(session, batch)
+        added, _ = await _add_members(session, batch, object_ids)
+        await (claim or Claim()).settle(session, batch_id=batch.id)
+        return added or created
+
+    event = await stores.database.transaction(work)
     await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
-    if object_ids:
-        batch, _ = await add_objects(stores, scope, batch.id, object_ids)
-    return batch
+    return await scope.require(Batch, batch.id)
 
 
 async def add_objects(
-    stores: Stores, scope: Scope, batch_id: str, object_ids: list[str]
+    stores: Stores,
+    scope: Scope,
+    batch_id: str,
+    object_ids: list[str],
+    *,
+    claim: Claim | None = None,
 ) -> tuple[Batch, int]:
     """Add objects to a draft; return the batch and how many were new to it.
 
@@ -94,9 +106,13 @@ async def add_objects(
     batch = await scope.require(Batch, batch_id, path=("batchId",))
     _require_draft(batch)
     await _require_objects(scope, batch, object_ids)
-    event, added = await stores.database.transaction(
-        lambda session: _add_members(session, batch, object_ids)
-    )
+
+    async def work(session: Session) -> tuple[Event | None, int]:
+        event, added = await _add_members(session, batch, object_ids)
+        await (claim or Claim()).settle(session, batch_id=batch_id, added=added)
+        return event, added
+
+    event, added = await stores.database.transaction(work)
     if event is not None:
         await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
     return await scope.require(Batch, batch_id), added

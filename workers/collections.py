@@ -11,8 +11,10 @@ from engine.nets.errors import NetError
 from engine.spec import ExtractorSpec, InputSpec, Parameters
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping, Passthrough, Source
+from models.database import Session
 from models.errors import ExtractorUnavailable, InvalidInput, InvalidMapping, NameTaken
 from models.fields import ExtractorChoice, FieldSpec, FieldType, VectorField
+from models.idempotency import Claim
 from models.ids import new_id
 from models.scope import Scope
 from workers.names import require_field_name, require_json, require_name, require_text
@@ -39,7 +41,9 @@ class CollectionDraft:
     passthrough: Sequence[Passthrough]
 
 
-async def open_collection(scope: Scope, draft: CollectionDraft) -> Collection:
+async def open_collection(
+    scope: Scope, draft: CollectionDraft, *, claim: Claim | None = None
+) -> Collection:
     """Create a collection.
 
     Raises:
@@ -73,8 +77,13 @@ async def open_collection(scope: Scope, draft: CollectionDraft) -> Collection:
         output_fields=_output_fields(spec, passthrough, fields),
         vectors=_vectors(spec, parameters),
     )
+
+    async def insert(session: Session) -> None:
+        rows = Collection.get_pymongo_collection()
+        await rows.insert_one(collection.to_mongo(), session=session)
+
     try:
-        await Collection.get_pymongo_collection().insert_one(collection.to_mongo())
+        await (claim or Claim()).commit(insert, collection_id=collection.id)
     except DuplicateKeyError as error:
         raise NameTaken(f"A collection {draft.name!r} exists.", path=("name",)) from error
     return collection

@@ -8,8 +8,10 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from models.artifacts import parse_s3_url
 from models.bucket import Bucket
+from models.database import Session
 from models.errors import InvalidInput, NameTaken
 from models.fields import FieldSpec, accepts
+from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Blob, Object
 from models.scope import Scope
@@ -30,7 +32,12 @@ class ObjectDraft:
 
 
 async def open_bucket(
-    scope: Scope, name: str, *, description: str, fields: Sequence[FieldSpec]
+    scope: Scope,
+    name: str,
+    *,
+    description: str,
+    fields: Sequence[FieldSpec],
+    claim: Claim | None = None,
 ) -> Bucket:
     """Create a bucket.
 
@@ -53,8 +60,12 @@ async def open_bucket(
         description=description,
         fields=list(fields),
     )
+
+    async def insert(session: Session) -> None:
+        await Bucket.get_pymongo_collection().insert_one(bucket.to_mongo(), session=session)
+
     try:
-        await Bucket.get_pymongo_collection().insert_one(bucket.to_mongo())
+        await (claim or Claim()).commit(insert, bucket_id=bucket.id)
     except DuplicateKeyError as error:
         raise NameTaken(f"A bucket {name!r} exists.", path=("name",)) from error
     return bucket

@@ -12,6 +12,7 @@ from models.collection import Collection
 from models.database import Session
 from models.errors import Conflict, EmptyBatch, ErrorCategory, IllegalTransition
 from models.events import Event
+from models.idempotency import Claim
 from models.ids import new_id
 from models.row_error import RowError
 from models.scope import Scope
@@ -57,7 +58,12 @@ async def plan_submission(stores: Stores, scope: Scope, batch_id: str) -> Plan:
 
 
 async def submit_batch(
-    stores: Stores, scope: Scope, batch_id: str, *, include_processing_history: bool = False
+    stores: Stores,
+    scope: Scope,
+    batch_id: str,
+    *,
+    include_processing_history: bool = False,
+    claim: Claim | None = None,
 ) -> Submission:
     """Flatten a draft and queue it; a batch that was submitted before answers as it did then.
 
@@ -66,17 +72,20 @@ async def submit_batch(
         Conflict: objects kept being added while it was flattened.
         StoreUnavailable: nothing changed; try again.
     """
+    held = claim or Claim()
     for _ in range(_TRIES):
         batch = await scope.require(Batch, batch_id, path=("batchId",))
         if batch.status != BatchStatus.DRAFT:
-            return await _replay(scope, batch)
+            answer = await replay_submission(scope, batch_id)
+            await held.settle(None, batch_id=batch_id)
+            return answer
         batch.include_processing_history = include_processing_history
         submission = new_id("sub")
         tiers = await _plan_tiers(scope, batch)
         manifest = await _writer(stores, batch, submission, write=True).write(tiers[0])
         blocks = manifest.blocks + plan_reading_blocks(batch, submission, tiers, manifest.blocks)
         await insert_blocks(blocks)
-        queued = await _queue(stores, batch, submission, tiers, manifest, len(blocks))
+        queued = await _queue(stores, batch, submission, tiers, manifest, len(blocks), held)
         if queued is not None:
             await delete_other_blocks(batch_id, submission)
             await announce_status(stores, queued)
@@ -120,6 +129,7 @@ async def _queue(
     tiers: list[list[Collection]],
     manifest: Manifest,
     blocks: int,
+    claim: Claim,
 ) -> Event | None:
     task = Task(
         id=new_id("tsk"),
@@ -137,6 +147,7 @@ async def _queue(
             session, batch.id, BatchStatus.QUEUED, match=unchanged, values=values
         )
         if event is not None:
+            await claim.settle(session, batch_id=batch.id)
             await Task.get_pymongo_collection().insert_one(task.to_mongo(), session=session)
             if errors:
                 await RowError.get_pymongo_collection().insert_many(errors, session=session)
@@ -199,7 +210,9 @@ def _missing_errors(
     ]
 
 
-async def _replay(scope: Scope, batch: Batch) -> Submission:
+async def replay_submission(scope: Scope, batch_id: str) -> Submission:
+    """Return what a submit answered; raises NotFound or IllegalTransition."""
+    batch = await scope.require(Batch, batch_id, path=("batchId",))
     if batch.task_id is None:
         raise IllegalTransition(f"Batch {batch.id} is {batch.status} and was never submitted.")
     return await _answer(scope, batch.id, replayed=True)

@@ -8,9 +8,10 @@ from graphql_api.admin.inputs import CreateNamespaceInput
 from graphql_api.admin.types import CreateNamespacePayload, show_namespace
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
 from graphql_api.permissions import require_admin
 from models.errors import StrataError
-from workers.namespaces import open_namespace
+from workers.namespaces import open_namespace, recall_namespace
 
 
 @strawberry.type
@@ -26,13 +27,22 @@ class AdminMutation:
         """Open a namespace with its first key."""
         require_admin(info.context.principal)
         try:
-            namespace, key = await open_namespace(
-                info.context.stores, input.name, description=input.description
+            done = await once_only(
+                info,
+                input,
+                lambda claim: open_namespace(
+                    info.context.stores, input.name, description=input.description, claim=claim
+                ),
+                lambda made: recall_namespace(made["namespace_id"]),
             )
         except StrataError as error:
             return CreateNamespacePayload(
                 namespace=None, api_key=None, user_errors=[user_error(error)]
             )
+        namespace, key = done.value
         return CreateNamespacePayload(
-            namespace=show_namespace(namespace), api_key=key, user_errors=[]
+            namespace=show_namespace(namespace),
+            api_key=key,
+            user_errors=[],
+            replayed=done.replayed,
         )

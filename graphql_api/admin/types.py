@@ -3,6 +3,7 @@
 import strawberry
 
 from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import DateTime
 from models.namespace import Namespace as NamespaceModel
@@ -32,5 +33,8 @@ class CreateNamespacePayload:
     """What came of it."""
 
     namespace: Namespace | None = strawberry.field(description="The new namespace.")
-    api_key: str | None = strawberry.field(description="Its first key; shown this once.")
+    api_key: str | None = strawberry.field(
+        description="Its first key; shown this once, and never when `replayed`."
+    )
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+    replayed: bool = replayed_field()

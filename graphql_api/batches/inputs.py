@@ -3,6 +3,7 @@
 import strawberry
 
 from graphql_api.enums import BatchStatus
+from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.batch import Batch
 
@@ -17,6 +18,7 @@ class CreateBatchInput:
     object_ids: list[strawberry.ID] | None = strawberry.field(
         default=None, description="Objects to begin with, at most 1,000."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="Objects for a draft.")
@@ -27,6 +29,7 @@ class AddObjectsToBatchInput:
     object_ids: list[strawberry.ID] = strawberry.field(
         description="At most 1,000; those in it already change nothing."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="A draft to be run.")
@@ -37,6 +40,7 @@ class SubmitBatchInput:
     include_processing_history: bool = strawberry.field(
         default=False, description="Whether documents record each enrichment."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="A batch to be stopped.")

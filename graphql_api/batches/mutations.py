@@ -23,11 +23,13 @@ from graphql_api.batches.tasks import show_task
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
+from models.batch import Batch
 from models.errors import InvalidInput, StrataError
 from workers.batches import add_objects, cancel_batch, delete_batch, open_batch
 from workers.doorbell import ring
 from workers.names import require_json
-from workers.submissions import submit_batch
+from workers.submissions import replay_submission, submit_batch
 
 
 @strawberry.type
@@ -43,17 +45,26 @@ class BatchMutation:
         """Create a draft, with objects if some are given."""
         stores, scope = info.context.stores, info.context.scope
         try:
-            batch = await open_batch(
-                stores,
-                scope,
-                bucket_id=input.bucket_id,
-                name=input.name or "",
-                metadata=_metadata(input.metadata),
-                object_ids=list(input.object_ids or []),
+            metadata = _metadata(input.metadata)
+            done = await once_only(
+                info,
+                input,
+                lambda claim: open_batch(
+                    stores,
+                    scope,
+                    bucket_id=input.bucket_id,
+                    name=input.name or "",
+                    metadata=metadata,
+                    object_ids=list(input.object_ids or []),
+                    claim=claim,
+                ),
+                lambda made: scope.require(Batch, made["batch_id"]),
             )
         except StrataError as error:
             return CreateBatchPayload(batch=None, user_errors=[user_error(error)])
-        return CreateBatchPayload(batch=show_batch(batch), user_errors=[])
+        return CreateBatchPayload(
+            batch=show_batch(done.value), user_errors=[], replayed=done.replayed
+        )
 
     @strawberry.mutation(description="Add objects to a draft.")
     async def add_objects_to_batch(
@@ -62,15 +73,28 @@ class BatchMutation:
         input: Annotated[AddObjectsToBatchInput, strawberry.argument(description="Which.")],
     ) -> AddObjectsToBatchPayload | None:
         """Add objects."""
+        stores, scope = info.context.stores, info.context.scope
+
+        async def recall(made: dict[str, Any]) -> tuple[Batch, int]:
+            return await scope.require(Batch, made["batch_id"]), made["added"]
+
         try:
-            batch, added = await add_objects(
-                info.context.stores, info.context.scope, input.batch_id, list(input.object_ids)
+            done = await once_only(
+                info,
+                input,
+                lambda claim: add_objects(
+                    stores, scope, input.batch_id, list(input.object_ids), claim=claim
+                ),
+                recall,
             )
         except StrataError as error:
             return AddObjectsToBatchPayload(
                 batch=None, added_count=0, user_errors=[user_error(error)]
             )
-        return AddObjectsToBatchPayload(batch=show_batch(batch), added_count=added, user_errors=[])
+        batch, added = done.value
+        return AddObjectsToBatchPayload(
+            batch=show_batch(batch), added_count=added, user_errors=[], replayed=done.replayed
+        )
 
     @strawberry.mutation(
         description="Flatten a draft and queue it. Again, it answers as the first time."
@@ -81,17 +105,25 @@ class BatchMutation:
         input: Annotated[SubmitBatchInput, strawberry.argument(description="Which.")],
     ) -> SubmitBatchPayload | None:
         """Submit a batch and ring for a worker."""
+        stores, scope = info.context.stores, info.context.scope
         try:
-            answer = await submit_batch(
-                info.context.stores,
-                info.context.scope,
-                input.batch_id,
-                include_processing_history=input.include_processing_history,
+            done = await once_only(
+                info,
+                input,
+                lambda claim: submit_batch(
+                    stores,
+                    scope,
+                    input.batch_id,
+                    include_processing_history=input.include_processing_history,
+                    claim=claim,
+                ),
+                lambda made: replay_submission(scope, made["batch_id"]),
             )
         except StrataError as error:
             return SubmitBatchPayload(
                 batch=None, task=None, replayed=False, user_errors=[user_error(error)]
             )
+        answer = done.value
         if not answer.replayed:
             await asyncio.to_thread(ring, answer.batch.id)
         return SubmitBatchPayload(

@@ -6,6 +6,7 @@ from graphql_api.batches.tasks import Task
 from graphql_api.batches.types import Batch
 from graphql_api.collections.types import Collection
 from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
 from graphql_api.scalars import BigInt
 
 
@@ -15,6 +16,7 @@ class CreateBatchPayload:
 
     batch: Batch | None = strawberry.field(description="The new draft.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="Answer to addObjectsToBatch.")
@@ -24,6 +26,7 @@ class AddObjectsToBatchPayload:
     batch: Batch | None = strawberry.field(description="The draft.")
     added_count: int = strawberry.field(description="Objects that were not in it before.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was added.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="Collections that would run side by side.")

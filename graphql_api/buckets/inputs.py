@@ -3,6 +3,7 @@
 import strawberry
 
 from graphql_api.enums import FieldType
+from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.fields import FieldSpec
 from models.object import Blob
@@ -31,6 +32,7 @@ class CreateBucketInput:
     fields: list[FieldInput] | None = strawberry.field(
         default=None, description="What objects have. Without it nothing is checked."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="One file of an object: exactly one of `text` and `url`.")

@@ -14,6 +14,8 @@ from graphql_api.buckets.types import (
 )
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
+from models.bucket import Bucket as BucketModel
 from models.errors import StrataError
 from models.object import Object as ObjectModel
 from workers.intake import open_bucket, register_objects
@@ -32,15 +34,23 @@ class BucketMutation:
         """Create a bucket."""
         scope = info.context.scope
         try:
-            bucket = await open_bucket(
-                scope,
-                input.name,
-                description=input.description,
-                fields=[field.spec() for field in input.fields or []],
+            done = await once_only(
+                info,
+                input,
+                lambda claim: open_bucket(
+                    scope,
+                    input.name,
+                    description=input.description,
+                    fields=[field.spec() for field in input.fields or []],
+                    claim=claim,
+                ),
+                lambda made: scope.require(BucketModel, made["bucket_id"]),
             )
         except StrataError as error:
             return CreateBucketPayload(bucket=None, user_errors=[user_error(error)])
-        return CreateBucketPayload(bucket=show_bucket(bucket), user_errors=[])
+        return CreateBucketPayload(
+            bucket=show_bucket(done.value), user_errors=[], replayed=done.replayed
+        )
 
     @strawberry.mutation(description="Register objects; a bad row leaves its neighbours alone.")
     async def create_objects(

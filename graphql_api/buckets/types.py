@@ -5,6 +5,7 @@ import strawberry
 from graphql_api.context import Info
 from graphql_api.enums import FieldType
 from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.bucket import Bucket as BucketModel
@@ -97,6 +98,7 @@ class CreateBucketPayload:
 
     bucket: Bucket | None = strawberry.field(description="The new bucket.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="What became of one row of createObjects.")

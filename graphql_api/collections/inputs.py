@@ -2,6 +2,7 @@
 
 import strawberry
 
+from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.collection import InputMapping, Passthrough, Source
 from workers.collections import CollectionDraft
@@ -65,6 +66,7 @@ class CreateCollectionInput:
     passthrough: list[PassthroughInput] | None = strawberry.field(
         default=None, description="Fields of the row to keep."
     )
+    idempotency_key: str | None = key_field()
 
     def draft(self) -> CollectionDraft:
         """Return the workers' form."""

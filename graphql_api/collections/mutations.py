@@ -8,6 +8,8 @@ from graphql_api.collections.inputs import CreateCollectionInput
 from graphql_api.collections.types import CreateCollectionPayload, show_collection
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
+from models.collection import Collection as CollectionModel
 from models.errors import StrataError
 from workers.collections import open_collection
 
@@ -23,8 +25,16 @@ class CollectionMutation:
         input: Annotated[CreateCollectionInput, strawberry.argument(description="The collection.")],
     ) -> CreateCollectionPayload | None:
         """Create a collection."""
+        scope = info.context.scope
         try:
-            collection = await open_collection(info.context.scope, input.draft())
+            done = await once_only(
+                info,
+                input,
+                lambda claim: open_collection(scope, input.draft(), claim=claim),
+                lambda made: scope.require(CollectionModel, made["collection_id"]),
+            )
         except StrataError as error:
             return CreateCollectionPayload(collection=None, user_errors=[user_error(error)])
-        return CreateCollectionPayload(collection=show_collection(collection), user_errors=[])
+        return CreateCollectionPayload(
+            collection=show_collection(done.value), user_errors=[], replayed=done.replayed
+        )

@@ -7,6 +7,7 @@ from engine.spec import ExtractorSpec
 from graphql_api.buckets.types import Field, show_fields
 from graphql_api.enums import FieldType
 from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.collection import Collection as CollectionModel
@@ -157,3 +158,4 @@ class CreateCollectionPayload:
 
     collection: Collection | None = strawberry.field(description="The new collection.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+    replayed: bool = replayed_field()
