@@ -10,27 +10,28 @@ leaves nothing that can be read.
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, ReturnDocument
 
 from engine.inputs import BlockRows
 from engine.output import Output, Work, build_output
 from engine.spec import Extraction
 from engine.stale import remove_stale
 from models.artifacts import output_key, sha256_of
-from models.batch import change_batch
+from models.batch import change_batch, complete_tier
 from models.block import (
     Block,
     BlockCounts,
     Pointer,
     cancel_readers,
     finish_block,
+    is_tier_open,
     release_block,
     renew_block,
     wake_readers,
@@ -39,7 +40,7 @@ from models.collection import Collection
 from models.database import Session
 from models.document import Document
 from models.errors import ErrorCategory, StaleBlock
-from models.events import Event, EventType
+from models.events import Event, EventType, SubjectType, append_notice
 from models.ids import new_id
 from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus
@@ -152,9 +153,11 @@ async def fail_block(
         await RowError.get_pymongo_collection().insert_one(record.to_mongo(), session=session)
         reason = f"Block {work.block.id}, which this one reads, failed."
         canceled = await cancel_readers(session, work.block, reason)
-        return await _count(
+        event = await _count(
             session, work, counts, EventType.BLOCK_FAILED, closed=1 + canceled, message=error
         )
+        last = len(work.batch.tiers) if canceled else work.block.tier + 1
+        return event and await _complete_tiers(session, work, event, range(work.block.tier, last))
 
     event = await stores.database.transaction(end)
     if event is not None:
@@ -245,16 +248,39 @@ async def _make_true(
         await RowError.get_pymongo_collection().insert_many(
             [error.to_mongo() for error in output.errors], session=session
         )
-    await Collection.get_pymongo_collection().update_one(
-        {"_id": work.collection.id},
-        {"$inc": {"document_count": added, "revision": 1}},
-        session=session,
-    )
+    await _touch_collection(session, work, output, added)
     await wake_readers(session, work.block)
     event = await _count(session, work, output.counts, EventType.BLOCK_DONE, closed=1)
     if event is None:
         raise _stale(work.block)
-    return event, stale
+    return await _complete_tiers(session, work, event, [work.block.tier]), stale
+
+
+async def _touch_collection(session: Session, work: Work, output: Output, added: int) -> None:
+    """Count the documents, give the collection another signature and say so in the log."""
+    row = await Collection.get_pymongo_collection().find_one_and_update(
+        {"_id": work.collection.id},
+        {"$inc": {"document_count": added, "revision": 1}},
+        return_document=ReturnDocument.AFTER,
+        session=session,
+    )
+    if row is None or not output.documents:
+        return
+    await append_notice(
+        session,
+        work.batch.namespace_id,
+        EventType.DOCUMENTS_WRITTEN,
+        (SubjectType.COLLECTION, work.collection.id),
+        data={
+            "batchId": work.batch.id,
+            "blockId": work.block.id,
+            "documentsWritten": len(output.documents),
+            "documentsNew": added,
+            "indexSignature": Collection.model_validate(row).index_signature,
+        },
+        bucket_id=work.batch.bucket_id,
+        collection_ids=[work.collection.id],
+    )
 
 
 async def _replace_documents(session: Session, documents: list[dict[str, Any]]) -> int:
@@ -300,6 +326,20 @@ async def _count(
         kind,
         data,
     )
+
+
+async def _complete_tiers(
+    session: Session, work: Work, event: Event, tiers: Iterable[int]
+) -> Event:
+    """Announce the tiers that have just ended; return the last event.
+
+    The batch was changed before: whoever ends another block at this moment conflicts and looks
+    again.
+    """
+    for tier in tiers:
+        if not await is_tier_open(session, work.block, tier):
+            event = await complete_tier(session, work.batch.id, tier) or event
+    return event
 
 
 def _stale(block: Block) -> StaleBlock:

@@ -98,6 +98,7 @@ class Batch(Namespaced):
     task_id: str | None = None
     blocks_total: int = 0
     blocks_open: int = 0
+    completed_tiers: list[int] = []  # whose every block has ended
     epoch: int = 0
     lease_until: datetime = _LONG_AGO  # never null: null sorts below every date
     updated_at: datetime = Field(default_factory=now)
@@ -161,6 +162,17 @@ async def change_batch(
         match, update, return_document=ReturnDocument.AFTER, session=session
     )
     return None if row is None else await append_event(session, row, kind, data)
+
+
+async def complete_tier(session: AsyncClientSession, batch_id: str, tier: int) -> Event | None:
+    """Write down that every block of a tier has ended; None when that is known already."""
+    return await change_batch(
+        session,
+        {"_id": batch_id, "completed_tiers": {"$ne": tier}},
+        {"$push": {"completed_tiers": tier}},
+        EventType.TIER_COMPLETED,
+        {"tier": tier},
+    )
 
 
 async def claim_batch(

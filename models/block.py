@@ -267,6 +267,21 @@ async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
     return [row async for row in cursor]
 
 
+async def is_tier_open(session: AsyncClientSession, block: Block, tier: int) -> bool:
+    """Tell whether a tier of a block's batch has blocks that have not ended."""
+    row = await Block.get_pymongo_collection().find_one(
+        {
+            "batch_id": block.batch_id,
+            "submission": block.submission,
+            "status": {"$in": sorted(BLOCK_LIVE)},
+            "tier": tier,
+        },
+        {"_id": 1},
+        session=session,
+    )
+    return row is not None
+
+
 async def delete_blocks(batch_id: str, submission: str) -> None:
     """Remove the blocks of a submit attempt that came to nothing."""
     await Block.get_pymongo_collection().delete_many(

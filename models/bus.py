@@ -1,6 +1,8 @@
 """Redis: doorbells over the event log, and mirrors with an end. Losing any of it loses nothing.
 
 <prefix>:events:{namespace_id}   channel   "batch_id sequence": read the log of that batch
+<prefix>:log                     channel   "namespace_id": a worker should place its new entries
+<prefix>:placed:{namespace_id}   channel   "namespace_id position": read the namespace's whole log
 <prefix>:work                    channel   "batch_id": the worker should look at that batch
 <prefix>:task:{task_id}          string    a task as JSON, for 24 hours; MongoDB stands behind it
 
@@ -40,7 +42,10 @@ class Listener:
         self._rung.set()
 
     async def wait(self, seconds: float) -> set[str]:
-        """Return the batches announced since the last call, after at most `seconds`."""
+        """Return the batches, or what else the channel names, announced since the last call.
+
+        That takes at most `seconds`.
+        """
         # Not wait_for: before Python 3.12 it swallows a cancel that meets a ring, and its task
         # lives on.
         with contextlib.suppress(TimeoutError):
@@ -74,13 +79,34 @@ class Bus:
         return f"{self._prefix}:events:{namespace_id}"
 
     @property
+    def log_channel(self) -> str:
+        """Return the channel on which workers hear of entries without a position."""
+        return f"{self._prefix}:log"
+
+    def placed_channel(self, namespace_id: str) -> str:
+        """Return the channel of one namespace's whole log."""
+        return f"{self._prefix}:placed:{namespace_id}"
+
+    @property
     def work_channel(self) -> str:
         """Return the channel on which the engine calls the workers."""
         return f"{self._prefix}:work"
 
     async def announce(self, namespace_id: str, batch_id: str, sequence: int) -> None:
         """Say that a batch has news; a failure is logged, for the log itself is in MongoDB."""
-        await self._publish(self.events_channel(namespace_id), f"{batch_id} {sequence}")
+        with _forgiving("publish"):
+            async with self.redis.pipeline(transaction=False) as both:
+                both.publish(self.events_channel(namespace_id), f"{batch_id} {sequence}")
+                both.publish(self.log_channel, namespace_id)
+                await both.execute()
+
+    async def announce_log(self, namespace_id: str) -> None:
+        """Say that a namespace's log has a new entry that is of no batch."""
+        await self._publish(self.log_channel, namespace_id)
+
+    async def announce_placed(self, namespace_id: str, position: int) -> None:
+        """Say how far a namespace's log goes now."""
+        await self._publish(self.placed_channel(namespace_id), f"{namespace_id} {position}")
 
     async def ring_workers(self, batch_id: str) -> None:
         """Ask a worker to look at a batch now rather than at the next sweep."""

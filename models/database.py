@@ -19,7 +19,8 @@ from models.bucket import Bucket
 from models.collection import Collection
 from models.document import Document
 from models.errors import Misconfigured, StoreUnavailable
-from models.events import Event
+from models.event_log import EventLog
+from models.events import Event, Notice
 from models.idempotency import IdempotentRequest
 from models.namespace import Namespace
 from models.object import Object
@@ -29,7 +30,7 @@ from models.task import Task
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
-    Document, Task, Event, IdempotentRequest,
+    Document, Task, Event, Notice, EventLog, IdempotentRequest,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

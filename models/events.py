@@ -1,10 +1,12 @@
-"""What happened to a batch: an append-only log, numbered from 1 per batch without holes.
+"""What happened: one append-only log, written in the transaction that makes the change.
 
-The number is taken from the batch in the transaction that makes the change, so commit order is
-sequence order. Redis only says "look again"; see `models.bus`.
+Events of a batch are numbered from 1 per batch without holes; the number is taken from the batch in
+that transaction, so commit order is sequence order. Whatever happens to anything else is a notice.
+Both get their place in the namespace's whole log afterwards; see `models.event_log`. Redis only
+says "look again"; see `models.bus`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final
@@ -34,6 +36,24 @@ class EventType(StrEnum):
     BLOCK_DONE = "block.done"
     BLOCK_RETRIED = "block.retried"
     BLOCK_FAILED = "block.failed"
+    TIER_COMPLETED = "tier.completed"  # every block of it has ended
+    # Not of a batch's own log: notices.
+    BATCH_DELETED = "batch.deleted"
+    DOCUMENTS_WRITTEN = "collection.documents.written"
+    SCHEMA_CHANGED = "collection.schema_changed"
+    OBJECT_CREATED = "object.created"  # one notice for the objects of a call
+    OBJECT_UPDATED = "object.updated"
+    OBJECT_DELETED = "object.deleted"
+    ENDPOINT_DISABLED = "endpoint.disabled"
+
+
+class SubjectType(StrEnum):
+    """What something happened to."""
+
+    BATCH = "BATCH"
+    BUCKET = "BUCKET"
+    COLLECTION = "COLLECTION"
+    WEBHOOK = "WEBHOOK"
 
 
 STATUS_EVENTS: Final[Mapping[BatchStatus, EventType]] = {
@@ -49,27 +69,82 @@ STATUS_EVENTS: Final[Mapping[BatchStatus, EventType]] = {
 PROGRESS: Final = frozenset({EventType.BLOCK_DONE, EventType.OBJECTS_ADDED})  # may be coalesced
 
 
-class Event(Namespaced):
+class _Logged(Namespaced):
+    """What every entry of the log has."""
+
+    type: EventType
+    data: dict[str, Any] = {}
+    bucket_id: str | None = None  # of its subject: what webhooks filter by
+    collection_ids: list[str] = []
+    at: datetime = Field(default_factory=now)
+    position: int = 0  # in the namespace's log, from 1; 0 until it has its place
+
+
+class Event(_Logged):
     """One change of one batch, with the counts right after it."""
 
     batch_id: str
     sequence: int
-    type: EventType
     status: BatchStatus
     counts: dict[str, int] = {}
     blocks_total: int = 0
     blocks_open: int = 0
-    data: dict[str, Any] = {}
-    at: datetime = Field(default_factory=now)
 
     class Settings:
         """Where it is stored and how it is found."""
 
         name = "events"
         indexes: ClassVar = [
-            IndexModel([("batch_id", 1), ("sequence", 1)], unique=True, name="sequence"),
+            IndexModel(
+                [("batch_id", 1), ("sequence", 1)],
+                unique=True,
+                name="sequence",
+                partialFilterExpression={"batch_id": {"$exists": True}},
+            ),
             IndexModel([("namespace_id", 1), ("at", 1)], name="namespace"),
+            IndexModel(
+                [("namespace_id", 1), ("position", 1)],
+                unique=True,
+                name="position",
+                partialFilterExpression={"position": {"$gt": 0}},
+            ),
+            IndexModel(
+                [("position", 1), ("namespace_id", 1), ("_id", 1)],
+                name="unplaced",
+                partialFilterExpression={"position": 0},
+            ),
         ]
+
+    @property
+    def subject(self) -> tuple[SubjectType, str]:
+        """What it happened to."""
+        return SubjectType.BATCH, self.batch_id
+
+
+class Notice(_Logged):
+    """One change of something that has no log of its own."""
+
+    subject_type: SubjectType
+    subject_id: str
+
+    class Settings:
+        """The same log; `Event` builds its indexes."""
+
+        name = "events"
+
+    @property
+    def subject(self) -> tuple[SubjectType, str]:
+        """What it happened to."""
+        return self.subject_type, self.subject_id
+
+
+Entry = Event | Notice
+
+
+def parse_entry(row: Mapping[str, Any]) -> Entry:
+    """Return an entry of the log as what it is."""
+    entry: Entry = (Event if "batch_id" in row else Notice).model_validate(row)
+    return entry
 
 
 async def append_event(
@@ -90,9 +165,36 @@ async def append_event(
         blocks_total=batch["blocks_total"],
         blocks_open=batch["blocks_open"],
         data=dict(data or {}),
+        bucket_id=batch["bucket_id"],
+        collection_ids=[one for tier in batch["tiers"] for one in tier["collection_ids"]],
     )
     await Event.get_pymongo_collection().insert_one(event.to_mongo(), session=session)
     return event
+
+
+async def append_notice(
+    session: AsyncClientSession,
+    namespace_id: str,
+    kind: EventType,
+    subject: tuple[SubjectType, str],
+    *,
+    data: Mapping[str, Any],
+    bucket_id: str | None = None,
+    collection_ids: Sequence[str] = (),
+) -> Notice:
+    """Write what happened to something other than a batch; then `Bus.announce_log`."""
+    notice = Notice(
+        id=new_id("evt"),
+        namespace_id=namespace_id,
+        type=kind,
+        subject_type=subject[0],
+        subject_id=subject[1],
+        data=dict(data),
+        bucket_id=bucket_id,
+        collection_ids=list(collection_ids),
+    )
+    await Notice.get_pymongo_collection().insert_one(notice.to_mongo(), session=session)
+    return notice
 
 
 async def read_events(batch_id: str, *, after: int, limit: int) -> list[Event]:

@@ -3,6 +3,7 @@
 Plain functions; actors are thin skins.
 """
 
+from functools import partial
 from typing import Any, Final, Protocol
 
 from models.batch import (
@@ -19,7 +20,7 @@ from models.block import Block, cancel_blocks, sum_blocks
 from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, RayUnavailable
-from models.events import Event, EventType
+from models.events import Event, EventType, SubjectType, append_notice
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
@@ -305,14 +306,11 @@ async def delete_batch(stores: Stores, scope: Scope, batch_id: str) -> None:
         IllegalTransition: the batch is live; cancel it first.
     """
     found = await scope.require(Batch, batch_id, path=("batchId",))
-    row = await Batch.get_pymongo_collection().find_one_and_delete(
-        {"_id": batch_id, "status": {"$in": sorted(DELETABLE)}}
-    )
-    if row is None:
+    batch = await stores.database.transaction(partial(_delete, batch_id))
+    if batch is None:
         raise IllegalTransition(
             f"Batch {batch_id} is {found.status}.", path=("batchId",), hint="Cancel it first."
         )
-    batch = Batch.model_validate(row)
     await delete_members(batch_id)
     await Block.get_pymongo_collection().delete_many(
         {"batch_id": batch_id, "status": {"$ne": str(BlockStatus.DONE)}}
@@ -323,3 +321,21 @@ async def delete_batch(stores: Stores, scope: Scope, batch_id: str) -> None:
         await stores.bus.forget_task(batch.task_id)
     await stores.artifacts.delete_keys([artifact.key for artifact in batch.artifacts])
     await stores.bus.announce(scope.namespace_id, batch_id, batch.sequence)
+
+
+async def _delete(batch_id: str, session: Session) -> Batch | None:
+    row = await Batch.get_pymongo_collection().find_one_and_delete(
+        {"_id": batch_id, "status": {"$in": sorted(DELETABLE)}}, session=session
+    )
+    if row is None:
+        return None
+    batch: Batch = Batch.model_validate(row)
+    await append_notice(
+        session,
+        batch.namespace_id,
+        EventType.BATCH_DELETED,
+        (SubjectType.BATCH, batch_id),
+        data={"status": str(batch.status)},
+        bucket_id=batch.bucket_id,
+    )
+    return batch

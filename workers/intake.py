@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -10,6 +11,7 @@ from models.artifacts import parse_s3_url
 from models.bucket import Bucket
 from models.database import Session
 from models.errors import InvalidInput, NameTaken
+from models.events import EventType, SubjectType, append_notice
 from models.fields import FieldSpec, accepts
 from models.idempotency import Claim
 from models.ids import new_id
@@ -20,6 +22,7 @@ from workers.names import require_field_name, require_json, require_name, requir
 
 MAX_OBJECTS: Final = 1000  # of one call
 _DUPLICATE_KEY: Final = 11000
+_NOTICE_IDS: Final = 500  # of one notice: as a webhook's body it stays below 20 kB
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ async def register_objects(
         )
     bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
     answers = [_build(stores, bucket, row, draft) for row, draft in enumerate(drafts)]
-    taken = await _insert([item for item in answers if isinstance(item, Object)])
+    taken = await _insert(stores, bucket, [item for item in answers if isinstance(item, Object)])
     return [
         NameTaken(
             f"The bucket has an object with key {answer.key!r}.",
@@ -98,19 +101,65 @@ async def register_objects(
     ]
 
 
-async def _insert(items: Sequence[Object]) -> set[str]:
-    """Write the good rows; return the ids of those whose key is in use."""
-    if not items:
-        return set()
+async def _insert(stores: Stores, bucket: Bucket, items: Sequence[Object]) -> set[str]:
+    """Write the good rows and their notice together; return the ids of those whose key is in use.
+
+    A transaction ends at the first duplicate: the rows that are in its way are left out, and the
+    rest is tried again.
+    """
+    taken: set[str] = set()
+    while new := [item for item in items if item.id not in taken]:
+        try:
+            await stores.database.transaction(partial(_insert_all, bucket, new))
+        except BulkWriteError as error:
+            if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+            taken |= await _taken(bucket, new)
+        else:
+            await stores.bus.announce_log(bucket.namespace_id)
+            break
+    return taken
+
+
+async def _insert_all(bucket: Bucket, items: Sequence[Object], session: Session) -> None:
     rows = [item.to_mongo() for item in items]
-    try:
-        await Object.get_pymongo_collection().insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        failures = error.details["writeErrors"]
-        if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
-            raise
-        return {rows[failure["index"]]["_id"] for failure in failures}
-    return set()
+    await Object.get_pymongo_collection().insert_many(rows, session=session)
+    await note_objects(session, bucket, EventType.OBJECT_CREATED, [item.id for item in items])
+
+
+async def _taken(bucket: Bucket, items: Sequence[Object]) -> set[str]:
+    """Return the ids of items whose key is in use, by another object or an earlier item."""
+    keys = [item.key for item in items if item.key is not None]
+    found = Object.get_pymongo_collection().find(
+        {"bucket_id": bucket.id, "key": {"$in": keys}}, {"key": 1}
+    )
+    used = {row["key"] async for row in found}
+    taken: set[str] = set()
+    for item in items:
+        if item.key in used:
+            taken.add(item.id)
+        elif item.key is not None:
+            used.add(item.key)
+    return taken
+
+
+async def note_objects(
+    session: Session, bucket: Bucket, kind: EventType, object_ids: Sequence[str]
+) -> None:
+    """Write what happened to objects of one call: few notices, for intake is not to wait for them.
+
+    The caller announces the log after the commit.
+    """
+    for start in range(0, len(object_ids), _NOTICE_IDS):
+        ids = list(object_ids[start : start + _NOTICE_IDS])
+        await append_notice(
+            session,
+            bucket.namespace_id,
+            kind,
+            (SubjectType.BUCKET, bucket.id),
+            data={"objectIds": ids, "objectCount": len(ids)},
+            bucket_id=bucket.id,
+        )
 
 
 def _build(stores: Stores, bucket: Bucket, row: int, draft: ObjectDraft) -> Object | InvalidInput:

@@ -14,6 +14,7 @@ from models.batch import read_due_batches
 from models.errors import StrataError
 from models.stores import Stores
 from workers.batches import Engine, reconcile
+from workers.events import publish_all, publish_safely
 
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
@@ -35,6 +36,10 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         return
     for batch_id in due:
         await look(stores, engine, batch_id)
+    try:
+        await publish_all(stores)
+    except PyMongoError as error:
+        logger.warning("Sweep: the log waits: %s", type(error).__name__)
 
 
 async def listen(stores: Stores, engine: Engine) -> None:
@@ -43,6 +48,14 @@ async def listen(stores: Stores, engine: Engine) -> None:
         while True:
             for batch_id in await listener.wait(stores.settings.worker.sweep_seconds):
                 await look(stores, engine, batch_id)
+
+
+async def listen_to_log(stores: Stores) -> None:
+    """Publish entries of the log as their writers ring."""
+    async with stores.bus.listen(stores.bus.log_channel) as listener:
+        while True:
+            for namespace_id in await listener.wait(stores.settings.worker.sweep_seconds):
+                await publish_safely(stores, namespace_id)
 
 
 async def look(stores: Stores, engine: Engine, batch_id: str) -> None:

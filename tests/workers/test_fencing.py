@@ -140,4 +140,4 @@ async def test_a_stale_run_is_refused_in_its_very_last_step(
     assert (await job.batch(), await job.blocks(), await job.documents()) == after_the_fresh
     assert {document.epoch for document in after_the_fresh[2]} == {2}
     assert len([key for key in await stored_keys(stores, job) if "/output/" in key]) == 2
-    assert (await job.history())[-2:] == ["batch.handed_over", "block.done"]
+    assert (await job.history())[-3:] == ["batch.handed_over", "block.done", "tier.completed"]
