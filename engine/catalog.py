@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 
 from engine.spec import Extractor, ExtractorSpec, Parameters
+from models.endpoints import Endpoints
 from models.errors import InvalidParameters, UnknownExtractor
 from models.fields import ExtractorChoice
 
@@ -63,10 +64,12 @@ def parameters_hash(parameters: Parameters) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
-def make_extractor(choice: ExtractorChoice, cache: Path) -> Extractor:
+def make_extractor(
+    choice: ExtractorChoice, cache: Path, endpoints: Endpoints | None = None
+) -> Extractor:
     """Return the extractor of a collection's choice, not yet set up."""
     parameters = parse_parameters(choice.label, choice.parameters)
-    return extractor_class(choice.label)(parameters, cache=cache)
+    return extractor_class(choice.label)(parameters, cache=cache, endpoints=endpoints)
 
 
 def default_choice(label: str) -> ExtractorChoice:

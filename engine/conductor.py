@@ -32,7 +32,11 @@ class Conductor:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
         self._settings = settings
         self._owner = new_id("sub")
-        self._pools = RayPools(settings.cache, size=settings.engine.pool_size or size)
+        self._pools = RayPools(
+            settings.cache,
+            size=settings.engine.pool_size or size,
+            endpoints=settings.embeddings,
+        )
         self._runs: dict[str, tuple[int, asyncio.Task[None]]] = {}  # those under way
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()

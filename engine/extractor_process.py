@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from engine.catalog import make_extractor
 from engine.spec import Extraction
+from models.endpoints import Endpoints
 from models.fields import ExtractorChoice
 
 
@@ -15,8 +16,10 @@ class ExtractorProcess:
     `RayPool` wraps it into a Ray actor.
     """
 
-    def __init__(self, choice: ExtractorChoice, cache: Path) -> None:
-        self._extractor = make_extractor(choice, cache)
+    def __init__(
+        self, choice: ExtractorChoice, cache: Path, endpoints: Endpoints | None = None
+    ) -> None:
+        self._extractor = make_extractor(choice, cache, endpoints)
         self._done = 0
 
     def setup(self) -> None:

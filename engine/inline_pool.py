@@ -11,30 +11,35 @@ import pyarrow as pa
 from engine.catalog import make_extractor
 from engine.pools import Pool, ProgressClock
 from engine.spec import Extraction, Extractor
+from models.endpoints import Endpoints
 from models.fields import ExtractorChoice
 
 
 class InlinePools:
     """One extractor instance for each choice, in this process."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, endpoints: Endpoints | None = None) -> None:
         self._cache = cache
+        self._endpoints = endpoints
         self._pools: dict[tuple[str, str], InlinePool] = {}
 
     def pool(self, choice: ExtractorChoice) -> Pool:
         """Return the pool of a choice, made at first use."""
         key = (choice.label, choice.parameters_hash)
         if key not in self._pools:
-            self._pools[key] = InlinePool(choice, self._cache)
+            self._pools[key] = InlinePool(choice, self._cache, self._endpoints)
         return self._pools[key]
 
 
 class InlinePool:
     """One extractor and a lock around it."""
 
-    def __init__(self, choice: ExtractorChoice, cache: Path) -> None:
+    def __init__(
+        self, choice: ExtractorChoice, cache: Path, endpoints: Endpoints | None = None
+    ) -> None:
         self._choice = choice
         self._cache = cache
+        self._endpoints = endpoints
         self._extractor: Extractor | None = None
         self._lock = asyncio.Lock()
 
@@ -53,7 +58,7 @@ class InlinePool:
 
     async def _ready(self, progress: ProgressClock) -> Extractor:
         if self._extractor is None:
-            extractor = make_extractor(self._choice, self._cache)
+            extractor = make_extractor(self._choice, self._cache, self._endpoints)
             with progress.waiting():
                 await asyncio.to_thread(extractor.setup)
             self._extractor = extractor

@@ -120,14 +120,9 @@ def _flatten(
 def _source_rows(body: bytes) -> list[SourceRow]:
     table = pq.read_table(pa.BufferReader(body))
     json_fields = {f.name for f in table.schema if (f.metadata or {}).get(b"json") == b"1"}
-    names = [
-        f.name
-        for f in table.schema
-        if f.name not in NOT_FIELDS and not pa.types.is_fixed_size_list(f.type)
-    ]
-    rows = table.drop_columns(
-        [f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)]
-    ).to_pylist()
+    vectors = [f.name for f in table.schema if b"vector" in (f.metadata or {})]
+    names = [f.name for f in table.schema if f.name not in {*NOT_FIELDS, *vectors}]
+    rows = table.drop_columns(vectors).to_pylist()
     return [_source_row(row, names, json_fields) for row in rows]
 
 

@@ -74,7 +74,7 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
         ids,
         documents,
         _errors(work, rows, failures, parents),
-        _output_table(table, ids, ordinals, parents, histories, work.spec),
+        _output_table(work, table, ids, ordinals, parents, histories),
         _counts(rows, failures, index),
         [parent["source_id"] for row, parent in enumerate(parents) if row not in failures],
     )
@@ -182,12 +182,12 @@ def _documents(
 
 
 def _output_table(
+    work: Work,
     table: pa.Table,
     ids: list[str],
     ordinals: "np.ndarray[Any, Any]",
     parents: list[dict[str, Any]],
     histories: list[list[dict[str, Any]] | None],
-    spec: ExtractorSpec,
 ) -> pa.Table:
     index = table.column(ROW).to_pylist()
     texts = [None if one is None else orjson.dumps(one).decode() for one in histories]
@@ -200,12 +200,13 @@ def _output_table(
         "history": pa.array([texts[row] for row in index], pa.large_string()),
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
-    json_fields = {output.name for output in spec.outputs if output.json}
+    marks = {output.name: {"json": "1"} for output in work.spec.outputs if output.json}
+    marks |= {one.name: {"vector": one.kind.value} for one in work.collection.vectors}
     for name in table.column_names:
         if name != ROW:
             columns[name] = table.column(name)
-            marked = {"json": "1"} if name in json_fields else None
-            fields.append(pa.field(name, table.schema.field(name).type, metadata=marked))
+            kind = table.schema.field(name).type
+            fields.append(pa.field(name, kind, metadata=marks.get(name)))
     return pa.table(columns, schema=pa.schema(fields))
 
 

@@ -21,6 +21,7 @@ from engine.catalog import extractor_spec
 from engine.extractor_process import ExtractorProcess
 from engine.pools import Pool, ProgressClock
 from engine.spec import Extraction
+from models.endpoints import Endpoints
 from models.errors import ExtractorDied
 from models.fields import ExtractorChoice
 
@@ -47,8 +48,9 @@ class _Member:
 class RayPools:
     """The pools of one conductor."""
 
-    def __init__(self, cache: Path, *, size: int) -> None:
+    def __init__(self, cache: Path, *, size: int, endpoints: Endpoints | None = None) -> None:
         self._cache = cache
+        self._endpoints = endpoints
         self._size = size
         self._pools: dict[tuple[str, str], RayPool] = {}
 
@@ -73,17 +75,27 @@ class RayPools:
     def _pool(self, choice: ExtractorChoice) -> "RayPool":
         key = (choice.label, choice.parameters_hash)
         if key not in self._pools:
-            self._pools[key] = RayPool(choice, self._cache, size=self._size)
+            self._pools[key] = RayPool(
+                choice, self._cache, size=self._size, endpoints=self._endpoints
+            )
         return self._pools[key]
 
 
 class RayPool:
     """Actors of one extractor; calls go to idle ones in the order they came."""
 
-    def __init__(self, choice: ExtractorChoice, cache: Path, *, size: int) -> None:
+    def __init__(
+        self,
+        choice: ExtractorChoice,
+        cache: Path,
+        *,
+        size: int,
+        endpoints: Endpoints | None = None,
+    ) -> None:
         self._choice = choice
         self._spec = extractor_spec(choice.label)
         self._cache = cache
+        self._endpoints = endpoints
         self._size = size
         self._members: list[_Member] = []
         self._queue: deque[asyncio.Future[_Member]] = deque()
@@ -195,7 +207,7 @@ class RayPool:
             max_task_retries=0,
             max_concurrency=2,
         )
-        member = _Member(actor.remote(self._choice, self._cache), reserves)
+        member = _Member(actor.remote(self._choice, self._cache, self._endpoints), reserves)
         self._members.append(member)
         task = asyncio.create_task(self._await_start(member))
         self._starting.add(task)

@@ -8,16 +8,19 @@ row it came from.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from engine.vector_columns import column_type, require_vectors
+from models.endpoints import Endpoints
 from models.errors import ErrorCategory
 from models.fields import FieldType, VectorField
+from models.points import QueryVector
 
 ROW: Final = "row"  # column of the documents: index of the input row
 InputKind = Literal["text", "json"]
@@ -49,11 +52,17 @@ class OutputSpec:
     arrow: pa.DataType
     description: str
     json: bool = False
+    filterable: bool = True  # whether searches may filter by it: not by long texts and positions
 
 
 @dataclass(frozen=True)
 class ExtractorSpec:
-    """Everything that is known of an extractor without running it."""
+    """Everything that is known of an extractor without running it.
+
+    `vectors` says what a choice of parameters makes; the folder is where nets are looked for.
+    `requires` are the packages that `setup()` imports, by the names under which they are imported;
+    `extra` is the extra of ours that installs them.
+    """
 
     name: str
     version: str
@@ -61,10 +70,14 @@ class ExtractorSpec:
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     parameters: type[Parameters]
-    vectors: Callable[[Parameters], tuple[VectorField, ...]]
+    vectors: Callable[[Parameters, Path], tuple[VectorField, ...]]
     position_fields: tuple[str, ...] = ()
     needs_whole_tier: bool = False
     cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: int = 512
+    requires: tuple[str, ...] = ()
+    extra: str = ""
 
     @property
     def label(self) -> str:
@@ -86,8 +99,8 @@ class RowFailure:
 class Extraction:
     """The documents of some rows, in the order of the rows, and the rows that failed.
 
-    `documents` has the column `row`, the spec's outputs, and one fixed-size list of float32 for
-    each vector.
+    `documents` has the column `row`, the spec's outputs, and a column for each vector, whose type
+    goes by its kind (see `engine.vector_columns`).
     """
 
     documents: pa.Table
@@ -99,9 +112,28 @@ class Extractor(ABC):
 
     spec: ClassVar[ExtractorSpec]
 
-    def __init__(self, parameters: Parameters, *, cache: Path) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        cache: Path,
+        endpoints: Endpoints | None = None,
+    ) -> None:
         self.parameters = parameters
         self.cache = cache
+        self.endpoints = endpoints or {}
+
+    @cached_property
+    def vectors(self) -> tuple[VectorField, ...]:
+        """The vectors that it makes."""
+        return self.spec.vectors(self.parameters, self.cache)
+
+    def require(self) -> None:  # noqa: B027  # optional: most need nothing but their packages
+        """Check, without loading it, that what these parameters ask for is on this machine.
+
+        Raises:
+            ExtractorUnavailable: it is not; the hint says what to put where.
+        """
 
     def setup(self) -> None:  # noqa: B027  # optional: light extractors have nothing to load
         """Load what is heavy; called once in each process that extracts."""
@@ -114,8 +146,8 @@ class Extractor(ABC):
         whose number stands still for the length of its lease is taken away.
         """
 
-    def encode_query(self, text: str) -> npt.NDArray[np.float32]:
-        """Return the vector that a search for `text` compares with; shape (dimension,)."""
+    def encode_query(self, text: str, vector: str) -> QueryVector:
+        """Return what a search for `text` compares the vector of that name with."""
         raise NotImplementedError(f"{self.spec.label} has no vector to search by.")
 
     def run(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
@@ -134,18 +166,17 @@ class Extractor(ABC):
             raise ValueError(f"{self.spec.label}: a failure names row {failed.max()}, not there")
         if np.intersect1d(made, failed).size:
             raise ValueError(f"{self.spec.label}: a failed row has documents")
-        for vector in self.spec.vectors(self.parameters):
-            self._require_numbers(vector.name, result.documents.column(vector.name))
+        for vector in self.vectors:
+            require_vectors(self.spec.label, vector, result.documents.column(vector.name))
         return result
 
     def schema(self) -> pa.Schema:
         """Return the Arrow schema of the documents."""
-        vectors = self.spec.vectors(self.parameters)
         return pa.schema(
             [
                 pa.field(ROW, pa.int32()),
                 *(pa.field(output.name, output.arrow) for output in self.spec.outputs),
-                *(pa.field(v.name, pa.list_(pa.float32(), v.dimension)) for v in vectors),
+                *(pa.field(vector.name, column_type(vector)) for vector in self.vectors),
             ]
         )
 
@@ -153,9 +184,3 @@ class Extractor(ABC):
         expected = self.schema()
         if not documents.schema.equals(expected):
             raise ValueError(f"{self.spec.label}: expected {expected}, got {documents.schema}")
-
-    def _require_numbers(self, name: str, vectors: pa.ChunkedArray) -> None:
-        if vectors.null_count:
-            raise ValueError(f"{self.spec.label}: {name} is missing")
-        if not np.isfinite(vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False)).all():
-            raise ValueError(f"{self.spec.label}: {name} holds a number that is not finite")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow.parquet as pq
 from pymongo import ReplaceOne, ReturnDocument
@@ -23,6 +23,7 @@ from engine.inputs import BlockRows
 from engine.output import Output, Work, build_output
 from engine.spec import Extraction
 from engine.stale import remove_stale
+from engine.vector_columns import read_column
 from models.artifacts import output_key, sha256_of
 from models.batch import change_batch, complete_tier
 from models.block import (
@@ -48,7 +49,6 @@ from models.stored import now
 from models.stores import Stores
 
 logger = logging.getLogger(__name__)
-_POINTS: Final = 2000  # written between two signs of progress
 
 
 @dataclass(frozen=True)
@@ -205,24 +205,18 @@ async def _store_points(
 ) -> None:
     await stores.vectors.ensure(work.collection)
     vectors = {
-        vector.name: output.table.column(vector.name)
-        .combine_chunks()
-        .flatten()
-        .to_numpy()
-        .reshape(-1, vector.dimension)
+        vector.name: read_column(vector, output.table.column(vector.name))
         for vector in work.collection.vectors
     }
-    for start in range(0, len(output.ids), _POINTS):
-        part = slice(start, start + _POINTS)
-        await stores.vectors.upsert(
-            work.collection.id,
-            output.ids[part],
-            [_payload(work, document) for document in output.documents[part]],
-            {name: array[part] for name, array in vectors.items()},
-            block_id=work.block.id,
-            epoch=work.block.epoch,
-        )
-        progress()
+    await stores.vectors.upsert(
+        work.collection.id,
+        output.ids,
+        [_payload(work, document) for document in output.documents],
+        vectors,
+        block_id=work.block.id,
+        epoch=work.block.epoch,
+        progress=progress,
+    )
 
 
 def _payload(work: Work, document: dict[str, Any]) -> dict[str, Any]:

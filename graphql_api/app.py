@@ -47,9 +47,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         async with open_stores(chosen) as stores:
             key = chosen.admin_key
             secret = key.get_secret_value().encode() if key else secrets.token_bytes(32)
-            services = Services(
-                stores, Authenticator(key), QueryEncoder(chosen.cache), Cursors(secret)
-            )
+            encoder = QueryEncoder(chosen.cache, chosen.embeddings)
+            services = Services(stores, Authenticator(key), encoder, Cursors(secret))
             app.state.view = GraphQLView(schema, services)
             app.state.stores = stores
             yield

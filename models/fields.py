@@ -78,9 +78,19 @@ class ExtractorChoice(_Part):
         return f"{self.name}@{self.version}"
 
 
+class VectorKind(StrEnum):
+    """How a vector is written and compared."""
+
+    DENSE = "DENSE"  # always as many numbers
+    SPARSE = "SPARSE"  # weights of few out of very many terms
+    MULTI = "MULTI"  # a dense vector for each token; compared by the best match of each (MaxSim)
+
+
 class VectorField(_Part):
     """One vector of each document."""
 
     name: str
-    dimension: int
-    distance: str = "cosine"
+    dimension: int  # 0 for a sparse one, which has no length
+    distance: str = "cosine"  # a sparse one is always compared by the dot product
+    kind: VectorKind = VectorKind.DENSE
+    idf: bool = False  # sparse: rare terms weigh more, by the whole collection's statistics

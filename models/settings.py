@@ -13,6 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from models.endpoints import EmbeddingEndpoint
+
 ENDPOINTS_FILE = "endpoints.json"
 
 
@@ -112,6 +114,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
+    embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
 
     @property
     def cache(self) -> Path:

@@ -68,7 +68,7 @@ def _spec(name: str, parameters: type[Parameters], **values: Any) -> ExtractorSp
         inputs=(InputSpec("text", "text", "Words."),),
         outputs=(OutputSpec("word", FieldType.STRING, pa.large_string(), "A word."),),
         parameters=parameters,
-        vectors=lambda _: (VECTOR,),
+        vectors=lambda *_: (VECTOR,),
         **values,
     )
 

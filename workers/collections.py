@@ -6,17 +6,18 @@ from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
+from engine.availability import require_available
 from engine.catalog import extractor_spec, parameters_hash, parse_parameters
-from engine.nets.errors import NetError
 from engine.spec import ExtractorSpec, InputSpec, Parameters
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping, Passthrough, Source
 from models.database import Session
-from models.errors import ExtractorUnavailable, InvalidInput, InvalidMapping, NameTaken
-from models.fields import ExtractorChoice, FieldSpec, FieldType, VectorField
+from models.errors import InvalidInput, InvalidMapping, NameTaken
+from models.fields import ExtractorChoice, FieldSpec, FieldType
 from models.idempotency import Claim
 from models.ids import new_id
 from models.scope import Scope
+from models.settings import Settings
 from workers.names import require_field_name, require_json, require_name, require_text
 
 _ALWAYS = ("object_id", "key")
@@ -42,9 +43,13 @@ class CollectionDraft:
 
 
 async def open_collection(
-    scope: Scope, draft: CollectionDraft, *, claim: Claim | None = None
+    scope: Scope,
+    draft: CollectionDraft,
+    *,
+    settings: Settings | None = None,
+    claim: Claim | None = None,
 ) -> Collection:
-    """Create a collection.
+    """Create a collection; `settings` say where nets are kept and which endpoints there are.
 
     Raises:
         NotFound: its source does not exist.
@@ -57,6 +62,14 @@ async def open_collection(
     label = f"{draft.extractor}@{draft.version}"
     spec = extractor_spec(label)
     parameters = _parameters(label, draft.parameters)
+    choice = ExtractorChoice(
+        name=draft.extractor,
+        version=draft.version,
+        parameters=parameters.model_dump(mode="json"),
+        parameters_hash=parameters_hash(parameters),
+    )
+    used = settings or Settings()
+    vectors = require_available(choice, used.cache, used.embeddings)
     fields = await _source_fields(scope, draft.source)
     mappings = _mappings(spec, draft.input_mappings, fields)
     passthrough = _passthrough(spec, draft.passthrough, fields)
@@ -66,16 +79,11 @@ async def open_collection(
         name=draft.name,
         description=draft.description,
         source=draft.source,
-        extractor=ExtractorChoice(
-            name=draft.extractor,
-            version=draft.version,
-            parameters=parameters.model_dump(mode="json"),
-            parameters_hash=parameters_hash(parameters),
-        ),
+        extractor=choice,
         input_mappings=mappings,
         passthrough=passthrough,
         output_fields=_output_fields(spec, passthrough, fields),
-        vectors=_vectors(spec, parameters),
+        vectors=list(vectors),
     )
 
     async def insert(session: Session) -> None:
@@ -93,15 +101,6 @@ def _parameters(label: str, values: Any) -> Parameters:
     if values is not None and not isinstance(values, dict):
         raise InvalidInput("Parameters must be a JSON object.", path=("extractor", "parameters"))
     return parse_parameters(label, values or {})
-
-
-def _vectors(spec: ExtractorSpec, parameters: Parameters) -> list[VectorField]:
-    try:
-        return list(spec.vectors(parameters))
-    except NetError as error:
-        raise ExtractorUnavailable(
-            str(error), path=("extractor", "parameters", "net"), hint=error.hint
-        ) from error
 
 
 async def _source_fields(scope: Scope, source: Source) -> Fields | None:

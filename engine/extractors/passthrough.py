@@ -1,5 +1,6 @@
 """passthrough@v1: a document for each row, with the fields that the collection passes through."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ class PassthroughParameters(Parameters):
     """None."""
 
 
-def _no_vectors(_: Parameters) -> tuple[VectorField, ...]:
+def _no_vectors(_: Parameters, __: Path) -> tuple[VectorField, ...]:
     return ()
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
@@ -23,8 +22,10 @@ from engine.spec import (
     RowFailure,
 )
 from engine.splitting import Piece, SplitBy, split_text
+from engine.vector_columns import dense_column
 from models.errors import ErrorCategory, ExtractorUnavailable
 from models.fields import FieldType, VectorField
+from models.points import Floats, QueryVector
 
 VECTOR = "embedding"
 _MAX_PIECES = 20_000  # of one text; some 30 MB of vectors
@@ -50,9 +51,9 @@ class TextParameters(Parameters):
         return self
 
 
-def _vectors(parameters: Parameters) -> tuple[VectorField, ...]:
+def _vectors(parameters: Parameters, cache: Path) -> tuple[VectorField, ...]:
     assert isinstance(parameters, TextParameters)  # the spec's own model
-    return (VectorField(name=VECTOR, dimension=net_dimension(parameters.net)),)
+    return (VectorField(name=VECTOR, dimension=net_dimension(parameters.net, cache=cache)),)
 
 
 @dataclass
@@ -113,10 +114,10 @@ class TextExtractor(Extractor):
         )
         return Extraction(self._table(pieces, vectors), failures)
 
-    def encode_query(self, text: str) -> npt.NDArray[np.float32]:
+    def encode_query(self, text: str, vector: str) -> QueryVector:
         """Embed a query as the pieces are embedded."""
-        vector: npt.NDArray[np.float32] = self._net.embed([text])[0]
-        return vector
+        encoded: Floats = self._net.embed([text])[0]
+        return encoded
 
     def _split(self, texts: list[str]) -> tuple[_Pieces, list[RowFailure]]:
         pieces, failures = _Pieces(), []
@@ -140,8 +141,7 @@ class TextExtractor(Extractor):
             chunk_overlap=self.parameters.chunk_overlap,
         )
 
-    def _table(self, pieces: _Pieces, vectors: npt.NDArray[np.float32]) -> pa.Table:
-        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
+    def _table(self, pieces: _Pieces, vectors: Floats) -> pa.Table:
         return pa.table(
             {
                 ROW: pa.array(pieces.rows, pa.int32()),
@@ -149,7 +149,7 @@ class TextExtractor(Extractor):
                 "chunk_index": pa.array(pieces.chunks, pa.int32()),
                 "start_char": pa.array(pieces.starts, pa.int32()),
                 "end_char": pa.array(pieces.ends, pa.int32()),
-                VECTOR: pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
+                VECTOR: dense_column(vectors),
             },
             schema=self.schema(),
         )

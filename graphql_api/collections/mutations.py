@@ -30,7 +30,9 @@ class CollectionMutation:
             done = await once_only(
                 info,
                 input,
-                lambda claim: open_collection(scope, input.draft(), claim=claim),
+                lambda claim: open_collection(
+                    scope, input.draft(), settings=info.context.stores.settings, claim=claim
+                ),
                 lambda made: scope.require(CollectionModel, made["collection_id"]),
             )
         except StrataError as error:

@@ -3,6 +3,8 @@
 import math
 from typing import Final
 
+import numpy as np
+
 from engine.nets.errors import NetError
 from graphql_api.context import Context
 from models.collection import Collection
@@ -52,10 +54,14 @@ async def _vector(
     if text is not None:
         _require_query(text)
         try:
-            encoded = await context.services.encoder.encode(collection.extractor, text)
+            encoded = await context.services.encoder.encode(
+                collection.extractor, text, collection.vectors[0].name
+            )
         except NetError as error:
             raise ExtractorUnavailable(str(error), hint=error.hint) from error
-        return [float(number) for number in encoded]
+        assert isinstance(encoded, np.ndarray)  # the first vector is dense
+        numbers: list[float] = encoded.tolist()
+        return numbers
     field = collection.vectors[0]
     dimension = field.dimension
     if vector is None or len(vector) != dimension:

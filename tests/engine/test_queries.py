@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from engine import queries
 from engine.catalog import CATALOG
 from engine.queries import QueryEncoder
+from models.points import Floats
 from tests.extractors import Failing, choice
 
 setups: list[str | None] = []
@@ -22,7 +22,7 @@ class Asked(Failing):
     def setup(self) -> None:
         setups.append(self.parameters.calls)
 
-    def encode_query(self, text: str) -> npt.NDArray[np.float32]:
+    def encode_query(self, text: str, vector: str) -> Floats:
         return np.array([len(text)], np.float32)
 
 
@@ -36,9 +36,10 @@ async def test_an_extractor_is_set_up_once(tmp_path: Path) -> None:
     encoder = QueryEncoder(tmp_path)
     chosen = choice("asked@v1", calls="a")
 
-    answers = await asyncio.gather(*(encoder.encode(chosen, "x" * n) for n in range(5)))
+    asked = (encoder.encode(chosen, "x" * n, "embedding") for n in range(5))
+    answers = await asyncio.gather(*asked)
 
-    assert [answer.tolist() for answer in answers] == [[0], [1], [2], [3], [4]]
+    assert [np.asarray(answer).tolist() for answer in answers] == [[0], [1], [2], [3], [4]]
     assert setups == ["a"]
 
 
@@ -46,11 +47,11 @@ async def test_only_the_last_few_are_kept(tmp_path: Path) -> None:
     encoder = QueryEncoder(tmp_path)
     names = [str(number) for number in range(queries._KEPT)]
     for name in [*names, names[0], "new", names[0], names[1]]:
-        await encoder.encode(choice("asked@v1", calls=name), "x")
+        await encoder.encode(choice("asked@v1", calls=name), "x", "embedding")
 
     assert setups == [*names, "new", names[1]]  # 0 was asked for again, 1 longest ago
 
 
 async def test_an_extractor_without_vectors_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError, match="constant@v1 has no vector to search by"):
-        await QueryEncoder(tmp_path).encode(choice("constant@v1"), "x")
+        await QueryEncoder(tmp_path).encode(choice("constant@v1"), "x", "embedding")

@@ -91,4 +91,4 @@ def test_no_documents_are_fine() -> None:
 
 def test_an_extractor_without_vectors_has_no_query() -> None:
     with pytest.raises(NotImplementedError, match="constant@v1 has no vector"):
-        Constant(Nothing(), cache=Path()).encode_query("anything")
+        Constant(Nothing(), cache=Path()).encode_query("anything", "embedding")

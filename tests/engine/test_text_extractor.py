@@ -158,7 +158,7 @@ def test_a_query_finds_its_text(cache: Path) -> None:
     extractor = ready(cache)
     made = vectors(ran(extractor, "Cats sleep all day.", "The engine burns petrol."))
 
-    query = extractor.encode_query("a sleeping kitten")
+    query = extractor.encode_query("a sleeping kitten", "embedding")
 
     assert np.argmax(made @ query) == 0
 

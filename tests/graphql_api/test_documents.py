@@ -13,6 +13,7 @@ from models.collection import Collection
 from models.document import Document
 from models.fields import ExtractorChoice, VectorField
 from models.ids import new_id
+from models.points import DenseRows
 from models.stores import Stores
 from tests.factories import (
     make_batch,
@@ -61,7 +62,7 @@ async def make_searchable(
         collection.id,
         [document.id for document in documents],
         [{**payload, "object_id": document.object_id} for document in documents],
-        {"embedding": vectors},
+        {"embedding": DenseRows(vectors)},
         block_id=block.id,
         epoch=1,
     )
@@ -122,7 +123,8 @@ async def test_a_text_is_embedded_as_the_documents_are(
     """The real net: a text finds the one that means the same."""
     choice = ExtractorChoice(name="text", version="v1")
     encoder = QueryEncoder(stores.settings.cache)
-    vectors = np.stack([await encoder.encode(choice, text) for text in TEXTS])
+    encoded = [await encoder.encode(choice, text, "embedding") for text in TEXTS]
+    vectors = np.stack([one for one in encoded if isinstance(one, np.ndarray)])
     collection, _, _ = await make_searchable(namespace, stores, vectors)
 
     kitten = await search(caller, collection, text="a kitten")

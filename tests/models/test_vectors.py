@@ -9,6 +9,7 @@ from qdrant_client import AsyncQdrantClient
 from models.collection import Collection
 from models.errors import Misconfigured, NotFound, StoreUnavailable
 from models.ids import document_id, new_id
+from models.points import DenseRows
 from models.settings import QdrantSettings, Settings
 from models.stores import Stores
 from models.vectors import VectorStore, open_vectors
@@ -62,7 +63,7 @@ async def write(
         collection.id,
         ids,
         [payload] * len(ids),
-        {"embedding": np.tile(AXES[axis], (len(ids), 1))},
+        {"embedding": DenseRows(np.tile(AXES[axis], (len(ids), 1)))},
         block_id=block_id,
         epoch=epoch,
     )

@@ -157,7 +157,7 @@ async def test_parameters_that_are_no_object_are_refused(
 async def test_a_net_that_is_not_there_is_refused_with_what_to_do(
     typed: Bucket, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(name: str) -> int:
+    def missing(name: str, **_: object) -> int:
         raise NetMissing(f"No net {name!r}.", hint="Install it.")
 
     monkeypatch.setattr("engine.extractors.text.net_dimension", missing)

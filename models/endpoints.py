@@ -1,0 +1,26 @@
+"""Services of others that extractors may call: named in the settings, with their keys."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class EmbeddingEndpoint(BaseModel):
+    """A service that embeds texts in the manner of OpenAI; collections name it, never its key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str  # up to and without `/embeddings`
+    api_key: SecretStr | None = None
+    headers: dict[str, SecretStr] = {}
+    models: tuple[str, ...] = ()  # those that collections may ask for; empty: any
+    requests_per_minute: float = Field(default=600.0, gt=0)  # of each process that extracts
+    texts_per_request: int = Field(default=64, ge=1, le=2048)
+    in_flight: int = Field(default=4, ge=1, le=64)  # requests of each process
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    attempts: int = Field(default=6, ge=1, le=20)
+    patience_seconds: float = Field(default=120.0, gt=0)  # waited for one request, retries included
+
+
+Endpoints: TypeAlias = Mapping[str, EmbeddingEndpoint]
