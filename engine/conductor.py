@@ -71,7 +71,10 @@ class Conductor:
                 # Open for as long as this process lives; Ray ends it without asking.
                 self._context = open_stores(self._settings)
                 self._stores = await self._context.__aenter__()
-                self._reader = InputReader(self._stores.artifacts)
+                self._reader = InputReader(
+                    self._stores.artifacts,
+                    blob_cache_bytes=self._settings.engine.blob_cache_bytes,
+                )
                 self._shrinker = asyncio.create_task(self._shrink())
             return self._stores
 

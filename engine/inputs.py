@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.blob_cache import BlobCache, Occasion
 from engine.rows import Flattener, Missing, Rows, SourceRow, rows_table
 from engine.source_texts import fetch_texts
 from engine.spec import ExtractorSpec, RowFailure
@@ -22,6 +23,7 @@ from models.artifacts import ArtifactStore
 from models.block import Block
 from models.collection import Collection
 from models.errors import ArtifactCorrupt
+from models.settings import BLOB_CACHE_BYTES
 
 _KEPT_BYTES: Final = 128 * 1024 * 1024
 NOT_FIELDS: Final = frozenset(
@@ -46,8 +48,11 @@ class BlockRows:
 class InputReader:
     """Reads blocks' rows for one process."""
 
-    def __init__(self, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, artifacts: ArtifactStore, *, blob_cache_bytes: int = BLOB_CACHE_BYTES
+    ) -> None:
         self._artifacts = artifacts
+        self.blobs = BlobCache(artifacts, kept_bytes=blob_cache_bytes)
         self._files: OrderedDict[str, bytes] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -58,8 +63,9 @@ class InputReader:
         spec: ExtractorSpec,
         *,
         progress: Callable[[], None],
+        run: str = "",
     ) -> BlockRows:
-        """Return a block's rows, texts at addresses fetched.
+        """Return a block's rows, texts at addresses fetched once for each `run`.
 
         Raises:
             ArtifactCorrupt: an artifact is gone or changed.
@@ -73,7 +79,10 @@ class InputReader:
             files = await self._upstream_files(block, progress)
             table, missing = await asyncio.to_thread(_flatten, files, collection, spec)
         progress()
-        return BlockRows(*await fetch_texts(self._artifacts, table, spec, progress), missing)
+        occasion = Occasion(block.namespace_id, run or block.batch_id)
+        return BlockRows(
+            *await fetch_texts(self.blobs.reader(occasion), table, spec, progress), missing
+        )
 
     async def _upstream_files(self, block: Block, progress: Callable[[], None]) -> list[bytes]:
         found = Block.get_pymongo_collection().find({"_id": {"$in": block.reads}})

@@ -155,7 +155,7 @@ def _documents(
     histories: list[list[dict[str, Any]] | None],
 ) -> list[dict[str, Any]]:
     names = [output.name for output in work.spec.outputs]
-    json_fields = {output.name for output in work.spec.outputs if output.json}
+    json_fields = {output.name for output in work.spec.outputs if output.stored_as_json}
     moment = now()
     common = {
         "namespace_id": work.batch.namespace_id,
@@ -200,7 +200,7 @@ def _output_table(
         "history": pa.array([texts[row] for row in index], pa.large_string()),
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
-    marks = {output.name: {"json": "1"} for output in work.spec.outputs if output.json}
+    marks = {output.name: {"json": "1"} for output in work.spec.outputs if output.stored_as_json}
     marks |= {one.name: {"vector": one.kind.value} for one in work.collection.vectors}
     for name in table.column_names:
         if name != ROW:

@@ -29,6 +29,10 @@ class ProgressClock:
             self._extracted = done
             self._steps += 1
 
+    def restart(self) -> None:
+        """Expect the extractor to count from the beginning: another call follows."""
+        self._extracted = 0
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count as moving while a pool is busy with others; it bounds that wait itself."""

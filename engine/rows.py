@@ -2,6 +2,7 @@
 
 object_id source_id          ids of the root object and of what the row was made of
 in_<input>                   mapped inputs; null when not given, or when the text lies at an address
+                             (of a blob, its address and what is said of it, as JSON: no bytes)
 refs                         JSON {input: "s3://..."} of texts to fetch before extraction, or null
 passthrough                  JSON of the fields that go into the document
 history                      JSON list of enrichments so far, or null
@@ -13,9 +14,11 @@ from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+from pydantic import ValidationError
 
 from engine.spec import ExtractorSpec, InputSpec
 from models.collection import Collection, InputMapping
+from models.fields import BlobRef
 from models.object import Object
 
 _ABSENT: Final = object()
@@ -25,10 +28,11 @@ INPUT: Final = "in_"
 
 @dataclass(frozen=True)
 class Address:
-    """A text that is not here yet but at an S3 address."""
+    """A text or a blob that is not here but at an S3 address."""
 
     url: str
     size_bytes: int | None = None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,15 @@ class Flattener:
             found = self._input(spec, row.fields)
             if isinstance(found, _Lack):
                 return Missing(row.object_id, row.source_id, found.message)
-            if isinstance(found, Address):
+            if isinstance(found, BlobRef):
+                values[spec.name] = found.model_dump_json(by_alias=True, exclude_none=True)
+                weight += found.weight
+            elif isinstance(found, Address):
                 refs[spec.name] = found.url
                 weight += found.size_bytes or _UNKNOWN_BYTES
-            values[spec.name] = None if isinstance(found, Address) else found
+                values[spec.name] = None
+            else:
+                values[spec.name] = found
         fields = self._fields(row.fields)
         if isinstance(fields, _Lack):
             return Missing(row.object_id, row.source_id, fields.message)
@@ -110,11 +119,15 @@ class Flattener:
         into.passthrough.append(orjson.dumps(fields).decode())
         into.history.append(None if row.history is None else orjson.dumps(row.history).decode())
 
-    def _input(self, spec: InputSpec, fields: Mapping[str, Any]) -> "str | Address | _Lack | None":
+    def _input(
+        self, spec: InputSpec, fields: Mapping[str, Any]
+    ) -> "str | Address | BlobRef | _Lack | None":
         mapping = self._mappings.get(spec.name)
         value = _ABSENT if mapping is None else _mapped(mapping, fields)
         if value is _ABSENT or value is None:
             return _lack(spec, mapping) if spec.required else None
+        if spec.kind == "blob":
+            return _blob_ref(value) or _Lack(f"Input {spec.name!r} must be the address of a blob.")
         if isinstance(value, Address):
             return value
         if spec.kind == "json":
@@ -143,6 +156,18 @@ class _Lack:
     message: str
 
 
+def _blob_ref(value: Any) -> BlobRef | None:
+    """Read a reference: an object's blob, an upstream document's, an address, or a short text."""
+    if isinstance(value, Address):
+        return BlobRef(url=value.url, media_type=value.media_type, size_bytes=value.size_bytes)
+    if isinstance(value, str):
+        return BlobRef(url=value) if value.startswith("s3://") else BlobRef(text=value)
+    try:
+        return BlobRef.model_validate(value)
+    except ValidationError:
+        return None
+
+
 def _lack(spec: InputSpec, mapping: InputMapping | None) -> _Lack:
     where = "nothing is mapped to it" if mapping is None else f"no field {mapping.path!r}"
     return _Lack(f"Input {spec.name!r} is missing: {where}.")
@@ -167,7 +192,9 @@ def look_up(fields: Mapping[str, Any], path: str) -> Any:
 def object_row(item: Object, *, with_history: bool) -> SourceRow:
     """See an object as a row: its metadata, its blobs, and `object_id` and `key`."""
     blobs = {
-        blob.property: blob.text if blob.url is None else Address(blob.url, blob.size_bytes)
+        blob.property: blob.text
+        if blob.url is None
+        else Address(blob.url, blob.size_bytes, blob.media_type)
         for blob in item.blobs
     }
     fields = {"object_id": item.id, "key": item.key, **item.metadata, **blobs}

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from pymongo.errors import PyMongoError
 
+from engine.block_media import extract_media
 from engine.inputs import BlockRows, InputReader
 from engine.output import Work
 from engine.pools import Pools, ProgressClock
@@ -55,6 +56,7 @@ class BatchRun:
         self._pools = pools
         self._reader = reader
         self._owner = owner
+        self._run_id = f"{batch.id}-{batch.epoch}"  # what was fetched is kept as long
         self._running: set[asyncio.Task[None]] = set()
         self._committing = asyncio.Lock()
         self._renewed = float("-inf")
@@ -173,13 +175,19 @@ class BatchRun:
             await commit_block(self._stores, work, stored)
 
     async def _prepare(self, work: Work, clock: ProgressClock) -> Stored:
-        rows = await self._reader.read(work.block, work.collection, work.spec, progress=clock.tick)
+        rows = await self._reader.read(
+            work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
+        )
         extraction = await self._extract(work, rows, clock)
         return await store_block(self._stores, work, rows, extraction, progress=clock.tick)
 
     async def _extract(self, work: Work, rows: BlockRows, clock: ProgressClock) -> Extraction:
-        batch = extractor_input(rows.table, work.spec)
         pool = self._pools.pool(work.collection.extractor)
+        if work.spec.handles_media:
+            return await extract_media(
+                self._stores, self._reader, pool, work, rows, run=self._run_id, progress=clock
+            )
+        batch = extractor_input(rows.table, work.spec)
         extraction = await pool.extract(batch, clock)
         return without_failed(extraction, rows)
 

@@ -1,7 +1,7 @@
 """Fetches the texts of a block that lie at addresses; one that cannot be had fails its row."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import orjson
@@ -9,16 +9,17 @@ import pyarrow as pa
 
 from engine.rows import INPUT
 from engine.spec import ExtractorSpec, InputSpec, RowFailure
-from models.artifacts import ArtifactStore
+from engine.together import together
 from models.errors import ErrorCategory, InvalidInput, NotFound, StrataError
 
+Read = Callable[[str, int], Awaitable[bytes]]  # of an address, at most so many bytes
 _TEXT_BYTES: Final = 16 * 1024 * 1024
 _FETCHES: Final = 8
 _EMPTY: Final = {"text": "", "json": "null"}  # what an extractor sees of a row that failed
 
 
 async def fetch_texts(
-    artifacts: ArtifactStore, table: pa.Table, spec: ExtractorSpec, progress: Callable[[], None]
+    read: Read, table: pa.Table, spec: ExtractorSpec, progress: Callable[[], None]
 ) -> tuple[pa.Table, list[RowFailure]]:
     """Fill in the inputs that `refs` names; return the rows that could not be filled too.
 
@@ -39,32 +40,27 @@ async def fetch_texts(
 
     async def fetch(row: int, item: InputSpec, url: str) -> str | RowFailure:
         async with gate:
-            found = await _fetch(artifacts, row, item, url)
+            found = await _fetch(read, row, item, url)
             progress()
             return found
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(fetch(*one)) for one in wanted]
-    except* StrataError as failures:
-        raise _first(failures) from None
+    answers = await together(fetch(*one) for one in wanted)
     columns = {name: table.column(INPUT + name).to_pylist() for name in inputs}
     failed: list[RowFailure] = []
-    for (row, item, _), task in zip(wanted, tasks, strict=True):
-        found = task.result()
+    for (row, item, _), found in zip(wanted, answers, strict=True):
         if isinstance(found, RowFailure):
             failed.append(found)
-            found = _EMPTY[item.kind]
-        columns[item.name][row] = found
+        text = _EMPTY[item.kind] if isinstance(found, RowFailure) else found
+        columns[item.name][row] = text
     for name, values in columns.items():
         index = table.schema.get_field_index(INPUT + name)
         table = table.set_column(index, INPUT + name, pa.array(values, pa.large_string()))
     return table, failed
 
 
-async def _fetch(artifacts: ArtifactStore, row: int, item: InputSpec, url: str) -> str | RowFailure:
+async def _fetch(read: Read, row: int, item: InputSpec, url: str) -> str | RowFailure:
     try:
-        text = (await artifacts.read_source(url, limit=_TEXT_BYTES)).decode()
+        text = (await read(url, _TEXT_BYTES)).decode()
         return orjson.dumps(text).decode() if item.kind == "json" else text
     except UnicodeDecodeError as error:
         return RowFailure(
@@ -74,14 +70,14 @@ async def _fetch(artifacts: ArtifactStore, row: int, item: InputSpec, url: str) 
             hint="Store the text as UTF-8.",
         )
     except (InvalidInput, NotFound) as error:
-        return RowFailure(
-            row,
-            ErrorCategory.DEPENDENCY,
-            f"Input {item.name!r}: {error.message}",
-            hint=error.hint or "Check the object's address.",
-        )
+        return not_to_be_had(row, item, error)
 
 
-def _first(failures: BaseExceptionGroup[StrataError]) -> StrataError:
-    found = failures.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+def not_to_be_had(row: int, item: InputSpec, error: StrataError) -> RowFailure:
+    """Return the failure of a row whose input cannot be fetched."""
+    return RowFailure(
+        row,
+        ErrorCategory.DEPENDENCY,
+        f"Input {item.name!r}: {error.message}",
+        hint=error.hint or "Check the object's address.",
+    )

@@ -23,8 +23,15 @@ from models.fields import FieldType, VectorField
 from models.points import QueryVector
 
 ROW: Final = "row"  # column of the documents: index of the input row
-InputKind = Literal["text", "json"]
+InputKind = Literal["text", "json", "blob"]
 Progress = Callable[[int], None]
+BLOB: Final = pa.struct(
+    [
+        pa.field("data", pa.large_binary()),
+        pa.field("media_type", pa.string()),  # as somebody said, or null
+        pa.field("url", pa.string()),  # where it came from; null when it came inline
+    ]
+)
 
 
 class Parameters(BaseModel):
@@ -35,7 +42,11 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input column: `text` holds strings, `json` holds JSON documents as strings."""
+    """One input column.
+
+    `text` holds strings, `json` JSON documents as strings, `blob` bytes with what is said of them,
+    as `BLOB` lays it out.
+    """
 
     name: str
     kind: InputKind
@@ -45,7 +56,11 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output column; `json` marks strings that hold JSON documents."""
+    """One output column; `json` marks strings that hold JSON documents.
+
+    A column with a `media_type` holds bytes. They are stored on S3, and a document holds their
+    address, which a collection of the next tier can map to a `blob` input.
+    """
 
     name: str
     type: FieldType
@@ -53,6 +68,12 @@ class OutputSpec:
     description: str
     json: bool = False
     filterable: bool = True  # whether searches may filter by it: not by long texts and positions
+    media_type: str | None = None
+
+    @property
+    def stored_as_json(self) -> bool:
+        """Whether the artifact's column holds JSON documents."""
+        return self.json or self.media_type is not None
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,12 @@ class ExtractorSpec:
     def label(self) -> str:
         """`name@version`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def handles_media(self) -> bool:
+        """Whether it reads or makes bytes that lie on S3."""
+        made = any(output.media_type is not None for output in self.outputs)
+        return made or any(item.kind == "blob" for item in self.inputs)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ show_enum(
         FieldType.OBJECT: "A JSON object, or anything where the type is not known.",
         FieldType.ARRAY: "A JSON array.",
         FieldType.TEXT: "A blob: text inline, or an S3 address.",
+        FieldType.BLOB: "A blob: an image, a sound, a film or a paper, at an address.",
     },
 )
 show_enum(TaskType, "What was asked for.", {TaskType.BATCH_SUBMIT: "The run of a batch."})

@@ -2,6 +2,7 @@
 
 {namespace}/batches/{batch}/{submission}/{extractor}/part-00000.parquet        manifest rows
 {namespace}/batches/{batch}/{submission}/output/{block}-{epoch}.parquet        documents of a block
+{namespace}/batches/{batch}/{submission}/media/{sha256}                        bytes made for them
 
 Keys are ids, never names. Every write is create-only; a key that exists with the same bytes is
 success. Readers follow committed pointers only and check the sha256 before they parse.
@@ -9,11 +10,12 @@ success. Readers follow committed pointers only and check the sha256 before they
 
 import asyncio
 import hashlib
+import io
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict
 
 import aioboto3
 import aiohttp
@@ -55,10 +57,19 @@ def output_key(
     return f"{namespace_id}/batches/{batch_id}/{submission}/output/{block_id}-{epoch}.parquet"
 
 
+def media_key(namespace_id: str, batch_id: str, submission: str, *, sha256: str) -> str:
+    """Return the key of bytes that an extractor made: the same bytes lie there once."""
+    return f"{namespace_id}/batches/{batch_id}/{submission}/media/{sha256}"
+
+
 def sha256_of(path: Path) -> str:
     """Return a file's sha256 in hex, read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _ContentType(TypedDict, total=False):
+    ContentType: str
 
 
 class ArtifactStore:
@@ -76,15 +87,27 @@ class ArtifactStore:
             ArtifactCorrupt: other bytes are already there.
             StoreUnavailable: S3 does not answer.
         """
+        await self._create(key, lambda: path.open("rb"), sha256, media_type=None)
+
+    async def create_media(self, key: str, data: bytes, *, sha256: str, media_type: str) -> str:
+        """Upload bytes as `create` does a file; return their address."""
+        await self._create(key, lambda: io.BytesIO(data), sha256, media_type=media_type)
+        return f"s3://{self._bucket}/{key}"
+
+    async def _create(
+        self, key: str, open_body: Callable[[], BinaryIO], sha256: str, *, media_type: str | None
+    ) -> None:
+        kind: _ContentType = {} if media_type is None else {"ContentType": media_type}
         for attempt in range(3):
             try:
-                with path.open("rb") as body:
+                with open_body() as body:
                     await self._s3.put_object(
                         Bucket=self._bucket,
                         Key=key,
                         Body=body,
                         IfNoneMatch="*",
                         Metadata={"sha256": sha256},
+                        **kind,
                     )
             except ClientError as error:
                 if _code(error) in _EXISTS:
@@ -112,8 +135,8 @@ class ArtifactStore:
             raise ArtifactCorrupt(f"Artifact {key} does not have its committed sha256.")
         return body
 
-    async def read_source(self, url: str, *, limit: int) -> bytes:
-        """Return the bytes behind an object's S3 address.
+    async def read_source(self, url: str, *, limit: int, namespace_id: str = "") -> bytes:
+        """Return the bytes behind an address: an object's, or of media made in a namespace.
 
         Raises:
             InvalidInput: no such address, not allowed, closed to us, or more than `limit` bytes.
@@ -121,14 +144,17 @@ class ArtifactStore:
             StoreUnavailable: S3 does not answer.
         """
         bucket, key = parse_s3_url(url)
-        self.require_source(bucket)
+        if bucket != self._bucket or not _is_media_of(namespace_id, key):
+            self.require_source(bucket)
         parts: list[bytes] = []
         size = 0
         async with aclosing(self._stream(bucket, key)) as chunks:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > limit:
-                    raise InvalidInput(f"{url} is larger than {limit} bytes.")
+                    raise InvalidInput(
+                        f"{url} is larger than {limit} bytes.", hint="Split it into smaller files."
+                    )
                 parts.append(chunk)
         return b"".join(parts)
 
@@ -227,6 +253,12 @@ def parse_s3_url(url: str, *, path: Sequence[str] = ()) -> tuple[str, str]:
             f"{url[:200]!r} is not an address of the form s3://bucket/key.", path=path
         )
     return found[1], found[2]
+
+
+def _is_media_of(namespace_id: str, key: str) -> bool:
+    """Tell media from artifacts, and ours from those of other namespaces."""
+    parts = key.split("/")
+    return len(parts) == 6 and parts[0] == namespace_id and parts[4] == "media"
 
 
 @asynccontextmanager

@@ -5,9 +5,10 @@ Imports no store: the processes that run extractors start fast because of it.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
 
 
 class _Part(BaseModel):
@@ -25,6 +26,7 @@ class FieldType(StrEnum):
     OBJECT = "OBJECT"
     ARRAY = "ARRAY"
     TEXT = "TEXT"  # a blob: inline, or an address
+    BLOB = "BLOB"  # bytes of a media type at an address
 
 
 class FieldSpec(_Part):
@@ -44,6 +46,7 @@ _ACCEPTS: dict[FieldType, tuple[type, ...]] = {
     FieldType.OBJECT: (dict,),
     FieldType.ARRAY: (list,),
     FieldType.TEXT: (str,),
+    FieldType.BLOB: (str,),
 }
 
 
@@ -62,6 +65,31 @@ def _is_datetime(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_UNKNOWN_BYTES: Final = 1024 * 1024  # of a blob, when nobody said
+
+
+class BlobRef(_Part):
+    """What rows and documents hold of a blob: its address, or a short text in its place."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
+
+    url: str | None = None
+    text: str | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if (self.url is None) == (self.text is None):
+            raise ValueError("give exactly one of url and text")
+        return self
+
+    @property
+    def weight(self) -> int:
+        """Bytes to hold when it is read, about."""
+        return len(self.text or "") or self.size_bytes or _UNKNOWN_BYTES
 
 
 class ExtractorChoice(_Part):

@@ -19,6 +19,7 @@ class Blob(BaseModel):
     property: str
     text: str | None = None
     url: str | None = None
+    media_type: str | None = None  # as the client names it; whoever decodes looks at the bytes
     size_bytes: int | None = None
 
 

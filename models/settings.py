@@ -8,7 +8,7 @@ over it.
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from models.endpoints import EmbeddingEndpoint
 
 ENDPOINTS_FILE = "endpoints.json"
+BLOB_CACHE_BYTES: Final = 1024**3
 
 
 class _Part(BaseModel):
@@ -73,6 +74,8 @@ class EngineSettings(_Part):
     pool_size: int | None = Field(default=None, ge=1)  # at most so many processes an extractor
     blocks_in_flight: int = Field(default=4, ge=1)  # per conductor and batch
     conductors: int = Field(default=1, ge=1)
+    max_blob_bytes: int = Field(default=256 * 1024 * 1024, ge=1)  # of one image, film or paper
+    blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor
 
 
 class ApiSettings(_Part):

@@ -35,6 +35,7 @@ EXTRACTORS: Final = {
     "slow@v1": "tests.extractors:Slow",
     "dying@v1": "tests.extractors:Dying",
     "unready@v1": "tests.extractors:Unready",
+    "halves@v1": "tests.extractors:Halves",
 }
 VECTOR: Final = VectorField(name="embedding", dimension=4)
 
@@ -100,6 +101,39 @@ class Constant(Extractor):
             VECTOR.name: pa.FixedSizeListArray.from_arrays(vectors, 4),
         }
         return Extraction(pa.table(columns, schema=self.schema()))
+
+
+class Halves(Extractor):
+    """Two documents for each blob, with its size and one half of it as bytes for the next tier."""
+
+    spec: ClassVar = ExtractorSpec(
+        name="halves",
+        version="v1",
+        description="For tests.",
+        inputs=(InputSpec("blob", "blob", "Bytes."),),
+        outputs=(
+            OutputSpec("size", FieldType.INTEGER, pa.int64(), "Bytes in all."),
+            OutputSpec(
+                "half", FieldType.BLOB, pa.large_binary(), "Half.", media_type="image/x-half"
+            ),
+            OutputSpec("said", FieldType.STRING, pa.string(), "The media type, as given."),
+        ),
+        parameters=Nothing,
+        vectors=lambda _: (),
+    )
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Cut; `bad` bytes fail their row."""
+        documents, failures = [], []
+        for row, blob in enumerate(rows.column("blob").to_pylist()):
+            data, middle = blob["data"], len(blob["data"]) // 2
+            progress(row + 1)
+            if data == b"bad":
+                failures.append(RowFailure(row, ErrorCategory.VALIDATION, "Bad bytes."))
+                continue
+            about = {ROW: row, "size": len(data), "said": blob["media_type"]}
+            documents += [{**about, "half": half} for half in (data[:middle], data[middle:])]
+        return Extraction(pa.Table.from_pylist(documents, schema=self.schema()), failures)
 
 
 class Whole(Constant):

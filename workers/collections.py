@@ -24,6 +24,7 @@ _ALWAYS = ("object_id", "key")
 _KINDS: Final = {
     "text": frozenset({FieldType.TEXT, FieldType.STRING, FieldType.DATETIME}),
     "json": frozenset(FieldType),
+    "blob": frozenset({FieldType.BLOB, FieldType.TEXT, FieldType.STRING}),
 }
 Fields = Mapping[str, FieldType | None]  # None: the field is there, but nobody knows its type
 
@@ -178,12 +179,14 @@ def _require_kind(
 ) -> None:
     kind = _require_path(path, fields, where)
     if kind is not None and kind not in _KINDS[item.kind]:
-        raise InvalidMapping(f"Input {item.name!r} takes text, but {path!r} is {kind}.", path=where)
+        raise InvalidMapping(
+            f"Input {item.name!r} takes {item.kind}, but {path!r} is {kind}.", path=where
+        )
 
 
 def _require_literal(item: InputSpec, literal: Any, where: tuple[str, ...]) -> None:
     require_json(literal, path=where)
-    if item.kind == "text" and not isinstance(literal, str):
+    if item.kind != "json" and not isinstance(literal, str):
         raise InvalidMapping(f"Input {item.name!r} takes text.", path=where)
 
 

@@ -1,5 +1,6 @@
 """Buckets and the objects that enter them: checked row by row, written together."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,10 @@ from workers.names import require_field_name, require_json, require_name, requir
 MAX_OBJECTS: Final = 1000  # of one call
 _DUPLICATE_KEY: Final = 11000
 _NOTICE_IDS: Final = 500  # of one notice: as a webhook's body it stays below 20 kB
+_MEDIA_TYPE: Final = re.compile(
+    r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,127}", re.I | re.A
+)
+_MAX_SIZE: Final = 2**63
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,10 @@ def _require_blob(
     if blob.url is not None:
         s3_bucket, _ = parse_s3_url(blob.url, path=(*path, "url"))
         stores.artifacts.require_source(s3_bucket, path=(*path, "url"))
+    if blob.media_type is not None and not _MEDIA_TYPE.fullmatch(blob.media_type):
+        raise InvalidInput("A media type looks like `image/png`.", path=(*path, "mediaType"))
+    if blob.size_bytes is not None and not 0 <= blob.size_bytes < _MAX_SIZE:
+        raise InvalidInput("A size is a number of bytes.", path=(*path, "sizeBytes"))
 
 
 def _require_schema(

@@ -4,7 +4,7 @@ import strawberry
 
 from graphql_api.enums import FieldType
 from graphql_api.idempotency import key_field
-from graphql_api.scalars import JSON
+from graphql_api.scalars import JSON, BigInt
 from models.fields import FieldSpec
 from models.object import Blob
 from workers.intake import ObjectDraft
@@ -44,6 +44,13 @@ class BlobInput:
     url: str | None = strawberry.field(
         default=None, description="`s3://bucket/key` in a bucket that the operator allows."
     )
+    media_type: str | None = strawberry.field(
+        default=None, description="What the bytes are, as in `image/png`; a hint, not a promise."
+    )
+    size_bytes: BigInt | None = strawberry.field(
+        default=None,
+        description="Bytes at `url`, if known: blocks of large files are cut smaller.",
+    )
 
 
 @strawberry.input(description="An object to be registered.")
@@ -63,7 +70,8 @@ class ObjectInput:
                 property=blob.property,
                 text=blob.text,
                 url=blob.url,
-                size_bytes=None
+                media_type=blob.media_type,
+                size_bytes=blob.size_bytes
                 if blob.text is None
                 else len(blob.text.encode(errors="surrogatepass")),
             )

@@ -63,6 +63,7 @@ class Blob:
     property: str = strawberry.field(description="The field that it fills.")
     text: str | None = strawberry.field(description="The text, if it is kept inline.")
     url: str | None = strawberry.field(description="Its S3 address, if it lies there.")
+    media_type: str | None = strawberry.field(description="What it is, as the client said.")
 
 
 @strawberry.type(description="One registered thing of a bucket.")
@@ -77,7 +78,7 @@ class Object(Node):
 
 
 def _show_blob(blob: BlobModel) -> Blob:
-    return Blob(property=blob.property, text=blob.text, url=blob.url)
+    return Blob(property=blob.property, text=blob.text, url=blob.url, media_type=blob.media_type)
 
 
 def show_object(model: ObjectModel) -> Object:

@@ -2,12 +2,13 @@ import pyarrow as pa
 import pytest
 
 from engine import source_texts
+from engine.blob_cache import BlobCache, Occasion
 from engine.catalog import extractor_spec
 from engine.inline_pool import InlinePools
 from engine.inputs import BlockRows, InputReader
 from engine.rows import Rows, rows_table
-from engine.source_texts import fetch_texts
-from models.artifacts import open_artifacts
+from engine.source_texts import Read, fetch_texts
+from models.artifacts import ArtifactStore, open_artifacts
 from models.block import Block
 from models.collection import Collection, InputMapping
 from models.errors import ArtifactCorrupt, ErrorCategory, StoreUnavailable
@@ -95,6 +96,10 @@ async def test_upstream_documents_are_rows_with_all_their_fields(
     assert missing.message == "Input 'text' is missing: no field 'content.nested'."
 
 
+def reading(artifacts: ArtifactStore) -> Read:
+    return BlobCache(artifacts, kept_bytes=0).reader(Occasion("ns_1", "run"))
+
+
 async def rows_at(*urls: str, extractor: str = "constant@v1") -> pa.Table:
     """Rows whose text lies at an address."""
     spec = extractor_spec(extractor)
@@ -118,7 +123,7 @@ async def test_texts_at_addresses_are_fetched(stores: Stores, put_source: PutSou
     steps: list[None] = []
 
     found, failures = await fetch_texts(
-        stores.artifacts, table, extractor_spec("constant@v1"), lambda: steps.append(None)
+        reading(stores.artifacts), table, extractor_spec("constant@v1"), lambda: steps.append(None)
     )
 
     assert found.column("in_text").to_pylist() == ["Grüße 🙂", ""]
@@ -141,7 +146,7 @@ async def test_a_text_that_cannot_be_had_fails_its_row_only(
     )
 
     found, failures = await fetch_texts(
-        stores.artifacts, table, extractor_spec("constant@v1"), lambda: None
+        reading(stores.artifacts), table, extractor_spec("constant@v1"), lambda: None
     )
 
     assert found.column("in_text").to_pylist() == ["", "0123456789", "", "", "", ""]
@@ -167,7 +172,9 @@ async def test_a_store_that_is_away_is_no_rows_fault() -> None:
 
     async with open_artifacts(settings) as artifacts:
         with pytest.raises(StoreUnavailable, match="S3 failed: EndpointConnectionError"):
-            await fetch_texts(artifacts, table, extractor_spec("constant@v1"), lambda: None)
+            await fetch_texts(
+                reading(artifacts), table, extractor_spec("constant@v1"), lambda: None
+            )
 
 
 async def test_a_json_input_at_an_address_is_its_text(
