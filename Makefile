@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test check bench lock clean chromium
+.PHONY: up test check bench chaos lock clean chromium
 
 up: $(INSTALLED)  ## start everything and run the demo
 	@$(BIN)/strata up
@@ -25,6 +25,10 @@ check: $(INSTALLED)  ## linters, types, import contracts, schema
 
 bench: $(INSTALLED)  ## every benchmark; each ends with a line of JSON
 	$(BIN)/python -m benchmarks all
+
+N ?= 100
+chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped in the middle
+	$(BIN)/python -m tests.chaos --runs $(N)
 
 $(INSTALLED): pyproject.toml requirements.lock requirements-nets.lock
 	@echo "Installing into .venv ..."
