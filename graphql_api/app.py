@@ -18,11 +18,13 @@ from graphql_api.body_limit import BodyLimit
 from graphql_api.console import console_routes
 from graphql_api.context import Services
 from graphql_api.graphiql import graphiql_routes
+from graphql_api.operations.running import Operations
 from graphql_api.pagination import Cursors
 from graphql_api.permissions import Authenticator
 from graphql_api.requests import refusal
 from graphql_api.schema import schema
-from graphql_api.view import GraphQLView
+from graphql_api.transport.draining import Open
+from graphql_api.transport.view import GraphQLView
 from models.errors import StoreUnavailable, Unauthenticated
 from models.settings import Settings, load_settings
 from models.stores import open_stores
@@ -41,6 +43,7 @@ class _Endpoint:
 def create_app(settings: Settings | None = None) -> Starlette:
     """Return the application; it connects when it starts, not before."""
     chosen = settings or load_settings()
+    opened = Open(chosen.api.limits.streams_per_caller)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -49,7 +52,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             secret = key.get_secret_value().encode() if key else secrets.token_bytes(32)
             encoder = QueryEncoder(chosen.cache, chosen.embeddings)
             services = Services(stores, Authenticator(key), encoder, Cursors(secret))
-            app.state.view = GraphQLView(schema, services)
+            operations = Operations(schema._schema, stores.bus, chosen.api)
+            app.state.view = GraphQLView(operations, services, opened)
             app.state.stores = stores
             yield
 
@@ -64,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     ]
     if chosen.api.graphiql:
         routes += graphiql_routes()
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(BodyLimit, limit=chosen.api.max_body_bytes)],
@@ -74,6 +78,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Exception: _failed,
         },
     )
+    app.state.open = opened
+    return app
 
 
 async def _alive(_: Request) -> JSONResponse:
@@ -81,6 +87,8 @@ async def _alive(_: Request) -> JSONResponse:
 
 
 async def _ready(request: Request) -> JSONResponse:
+    if request.app.state.open.draining.is_set():
+        return JSONResponse({"status": "draining"}, status_code=503)
     try:
         await request.app.state.stores.database.client.admin.command("ping")
     except (PyMongoError, OSError) as error:

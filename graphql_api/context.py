@@ -3,7 +3,6 @@
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import strawberry
 
@@ -32,7 +31,8 @@ class Context:
     services: Services
     principal: Principal | None = None
     authorization: str | None = None
-    connection_params: dict[str, Any] | None = None
+    address: str = ""  # of the client; who has no key is known by it
+    last_event_id: str | None = None  # cursor by which an event stream resumes
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     _loaders: Loaders | None = None
     _validated: float = field(default_factory=time.monotonic)
@@ -54,13 +54,17 @@ class Context:
             self._loaders = Loaders(self.scope)
         return self._loaders
 
+    def resume_after(self, cursor: str | None) -> str | None:
+        """Return where a subscription begins: its argument, else what the transport says."""
+        return self.last_event_id if cursor is None else cursor
+
     def forget(self) -> None:
         """Drop what the loaders remember: the next event must see the present."""
         self._loaders = None
 
     def fresh(self) -> "Context":
         """Return a context for another operation, or another event, of the same caller."""
-        return Context(self.services, self.principal, self.authorization)
+        return Context(self.services, self.principal, self.authorization, self.address)
 
     async def revalidate(self) -> None:
         """Check the key again; raises Unauthenticated when it opens nothing any more."""

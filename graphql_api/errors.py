@@ -37,6 +37,17 @@ _COERCION: Final = re.compile(r"Variable '\$\w+' has invalid value")
 _MAX_MESSAGE: Final = 500
 
 
+class Refused(GraphQLError):
+    """An operation that is not run, or not to its end; it names its own code."""
+
+    def __init__(
+        self, code: str, message: str, *, retry_after: float | None = None, **extra: Any
+    ) -> None:
+        super().__init__(message, extensions={"code": code, **extra})
+        self.code = code
+        self.retry_after = retry_after
+
+
 class UserErrorCode(StrEnum):
     """Codes of expected failures."""
 
@@ -125,6 +136,9 @@ def present(error: GraphQLError, *, request_id: str) -> GraphQLError:
 def _classify(
     error: GraphQLError, original: BaseException | None
 ) -> tuple[str, str, dict[str, Any]]:
+    if isinstance(error, Refused):
+        shown = dict(error.extensions or {})
+        return str(shown.pop("code")), error.message, shown
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED", error.message, {}
     if isinstance(original, StrataError):

@@ -113,3 +113,13 @@ def require_scope(principal: Principal | None) -> Scope:
             "This needs an API key.", hint="Send the header `Authorization: Bearer <key>`."
         )
     return principal.scope
+
+
+def may_introspect(principal: Principal | None) -> bool:
+    """Return whether the caller may read the schema from the API."""
+    return principal is not None
+
+
+def rights_of(principal: Principal | None) -> tuple[str | None, ...]:
+    """Return what decides about the sight of a subscriber: equal rights see equal frames."""
+    return ("", None) if principal is None else ("key", principal.namespace_id)

@@ -6,6 +6,7 @@ import secrets
 from json import JSONDecodeError
 from typing import Any, NoReturn
 
+import orjson
 from starlette.responses import JSONResponse
 
 
@@ -28,12 +29,12 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def write_json(data: object) -> str:
+def write_json(data: object) -> bytes:
     """Return JSON text; a number that JSON cannot hold becomes null."""
     try:
-        return json.dumps(data, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(data), separators=(",", ":"), allow_nan=False)
+        return orjson.dumps(data)
+    except TypeError:  # integers beyond 64 bits, and lone surrogates
+        return json.dumps(_finite(data), separators=(",", ":"), allow_nan=False).encode()
 
 
 def _finite(value: Any) -> Any:

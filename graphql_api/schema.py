@@ -1,5 +1,6 @@
 """Assembles the schema from its rooms; decides nothing else."""
 
+import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
@@ -14,7 +15,6 @@ from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
-from graphql_api.masking import Masking, QuietSchema
 from graphql_api.scalars import scalar_map
 
 Query = merge_types("Query", (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, DocumentQuery))
@@ -23,13 +23,10 @@ Mutation = merge_types(
 )
 Subscription = merge_types("Subscription", (BatchSubscription,))
 
-schema = QuietSchema(
+schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
     types=[BatchSnapshot, BatchEvents, BatchDiscontinuity],
-    extensions=[Masking],
-    config=StrawberryConfig(
-        scalar_map=scalar_map(), sort_schema=True, disable_field_suggestions=True
-    ),
+    config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )

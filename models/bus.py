@@ -5,6 +5,7 @@
 <prefix>:placed:{namespace_id}   channel   "namespace_id position": read the namespace's whole log
 <prefix>:work                    channel   "batch_id": the worker should look at that batch
 <prefix>:task:{task_id}          string    a task as JSON, for 24 hours; MongoDB stands behind it
+<prefix>:points:{caller}         hash      what a caller of the API may still spend; see its rates
 
 One connection per process listens for everyone and routes in memory.
 """
@@ -91,6 +92,10 @@ class Bus:
     def work_channel(self) -> str:
         """Return the channel on which the engine calls the workers."""
         return f"{self._prefix}:work"
+
+    def points_key(self, caller: str) -> str:
+        """Return the key of what a caller of the API may still spend."""
+        return f"{self._prefix}:points:{caller}"
 
     async def announce(self, namespace_id: str, batch_id: str, sequence: int) -> None:
         """Say that a batch has news; a failure is logged, for the log itself is in MongoDB."""

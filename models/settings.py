@@ -78,6 +78,29 @@ class EngineSettings(_Part):
     blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor
 
 
+class LimitSettings(_Part):
+    """How much one operation, and one caller, may ask for."""
+
+    source_characters: int = Field(default=32 * 1024, ge=1)
+    tokens: int = Field(default=1000, ge=1)
+    comments: int = Field(default=100, ge=0)
+    depth: int = Field(default=12, ge=1)  # outside of introspection
+    aliases: int = Field(default=30, ge=0)
+    directives: int = Field(default=8, ge=0)
+    repeats: int = Field(default=100, ge=1)  # of one field: validation compares them in pairs
+    selections: int = Field(default=5000, ge=1)  # with every fragment spread out
+    root_fields_query: int = Field(default=20, ge=1)
+    root_fields_mutation: int = Field(default=10, ge=1)
+    cost: int = Field(default=5000, ge=1)  # points of one operation
+    cost_bucket: int = Field(default=200_000, ge=1)  # points that a caller may spend at once
+    cost_restored: int = Field(default=20_000, ge=1)  # points that come back in a second
+    query_seconds: float = Field(default=10.0, gt=0)
+    mutation_seconds: float = Field(default=30.0, gt=0)
+    operations_per_socket: int = Field(default=50, ge=1)
+    streams_per_caller: int = Field(default=20, ge=1)  # sockets and event streams, in one process
+    errors: int = Field(default=50, ge=1)  # shown of one answer
+
+
 class ApiSettings(_Part):
     """The GraphQL server."""
 
@@ -87,10 +110,17 @@ class ApiSettings(_Part):
     max_body_bytes: int = 4 * 1024 * 1024
     max_text_bytes: int = 1024 * 1024  # inline; longer text goes to S3
     heartbeat_seconds: float = 12.0
+    multipart_heartbeat_seconds: float = 5.0
     revalidate_seconds: float = 30.0
-    operation_seconds: float = 30.0
     idempotency_hours: float = Field(default=24.0, ge=24.0)
     idempotency_wait_seconds: float = Field(default=10.0, ge=0)  # for the first of equal requests
+    drain_seconds: float = 10.0
+    body_seconds: float = 30.0  # a request's body has to be here within
+    allowed_origins: tuple[str, ...] = ()  # whose pages may open websockets, beside our own
+    http_profile: Literal["audit", "draft"] = "audit"  # status codes: as audited, or the draft's
+    trusted_documents: Literal["off", "prefer", "only"] = "off"
+    trusted_documents_folder: Path | None = None  # *.graphql files, known by their sha256
+    limits: LimitSettings = LimitSettings()
 
 
 class WorkerSettings(_Part):

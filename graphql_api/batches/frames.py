@@ -1,11 +1,13 @@
 """Frames of the subscriptions of batches."""
 
+from dataclasses import field
 from enum import StrEnum
 
 import strawberry
 
 from graphql_api.batches.types import Batch
 from graphql_api.enums import BatchStatus, show_enum
+from graphql_api.operations.rendering import Renderings
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.events import Event
 
@@ -16,6 +18,7 @@ from models.events import Event
 class BatchFrame:
     """What every frame has."""
 
+    renderings: strawberry.Private[Renderings] = field(default_factory=Renderings, compare=False)
     cursor: str = strawberry.field(description="Resume after this frame with `after`.")
     from_sequence: BigInt = strawberry.field(description="First event that it covers.")
     sequence: BigInt = strawberry.field(description="Last event that it covers.")

@@ -33,7 +33,8 @@ class BatchSubscription:
         after: Resume = None,
     ) -> AsyncGenerator[BatchFrame, None]:
         """Follow a batch."""
-        async with aclosing(BatchFollower(info.context, batch_id).frames(after)) as frames:
+        start = info.context.resume_after(after)
+        async with aclosing(BatchFollower(info.context, batch_id).frames(start)) as frames:
             async for frame in frames:
                 yield frame
 
@@ -50,6 +51,6 @@ class BatchSubscription:
     ) -> AsyncGenerator[BatchListFrame, None]:
         """Follow the list of batches."""
         watcher = BatchesWatcher(info.context, filter or BatchFilter())
-        async with aclosing(watcher.frames(after)) as frames:
+        async with aclosing(watcher.frames(info.context.resume_after(after))) as frames:
             async for frame in frames:
                 yield frame

@@ -171,10 +171,11 @@ async def test_what_is_foreign_looks_as_if_it_were_absent(
 ) -> None:
     there, nowhere = foreign[name], f"{foreign[name][:-4]}ZZZZ"
 
-    answers = [
-        json.dumps(await caller.answer(OPERATIONS[name], id=wanted)).replace(wanted, "ID")
-        for wanted in (there, nowhere)
-    ]
+    answers = []
+    for wanted in (there, nowhere):
+        answer = await caller.answer(OPERATIONS[name], id=wanted)
+        del answer["extensions"]["cost"]["remaining"]
+        answers.append(json.dumps(answer).replace(wanted, "ID"))
 
     assert answers[0] == answers[1]
     assert "errors" not in json.loads(answers[0])

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from gql.transport.websockets import WebsocketsTransport
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from graphql_api import view
+from graphql_api.transport import websocket
 from models.ids import new_id
 from models.stores import Stores
 from tests.factories import make_bucket, store
@@ -118,8 +117,8 @@ async def test_before_init_is_too_early(api: RunningApi, message: Any, code: int
 async def test_a_socket_that_never_begins_is_closed(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert view._INIT_TIMEOUT.total_seconds() == 5
-    monkeypatch.setattr(view, "_INIT_TIMEOUT", timedelta(seconds=0.3))
+    assert websocket._INIT_SECONDS == 5
+    monkeypatch.setattr(websocket, "_INIT_SECONDS", 0.3)
     async with serve_api(stores) as api, api.open_socket(init=False) as socket:
         assert await socket.closed(2) == 4408
 
@@ -276,8 +275,7 @@ async def test_a_socket_has_so_many_operations_and_no_more(
 
 def followers() -> int:
     """Return how many generators of ours are alive on the loop."""
-    names = [str(task.get_coro()) for task in asyncio.all_tasks()]
-    return sum("run_operation" in name for name in names)
+    return sum(task.get_name() == "operation" for task in asyncio.all_tasks())
 
 
 async def test_a_cut_socket_leaves_nothing_behind(

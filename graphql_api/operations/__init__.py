@@ -1,0 +1,1 @@
+"""One operation from its text to its answer, whatever carried it here."""

@@ -1,0 +1,114 @@
+"""Runs subscriptions: a source of events, each executed to a frame, once for each cohort."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import ExecutionResult
+from graphql.execution import Executor, create_source_event_stream
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from graphql_api.context import Context
+from graphql_api.operations.awaiting import is_awaitable
+from graphql_api.operations.documents import Invalid
+from graphql_api.operations.rendering import Renderings
+from graphql_api.operations.running import Answer, Operations, Ready
+from graphql_api.permissions import rights_of
+from graphql_api.requests import write_json
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One result of a stream: its JSON, and the cursor by which to resume after it."""
+
+    payload: bytes
+    cursor: str | None
+
+
+class Subscription:
+    """One subscriber's running operation."""
+
+    def __init__(self, operations: Operations, ready: Ready, context: Context) -> None:
+        self._operations = operations
+        self._ready = ready
+        self._context = context
+        self._cohort = (
+            ready.operation.document_hash,
+            ready.operation.name,
+            _canonical(ready),
+            rights_of(context.principal),
+        )
+
+    @asynccontextmanager
+    async def frames(self) -> AsyncIterator[AsyncIterator[Frame]]:
+        """Open the stream; it is closed with the block.
+
+        Raises:
+            Refused: the caller has no points left.
+            Invalid: the variables do not fit.
+            StrataError: the source cannot be opened; also while it is read.
+        """
+        await self._operations.charge(self._ready, self._context)
+        executor = self._build()
+        source = create_source_event_stream(executor)
+        if not hasattr(source, "__aiter__") and not isinstance(source, ExecutionResult):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise Invalid(source.errors or [])
+        events = cast("AsyncGenerator[Any, None]", source)
+        frames = self._render_all(events, executor)
+        try:
+            yield frames
+        finally:
+            await frames.aclose()
+            await events.aclose()
+
+    def _build(self) -> Executor[Any]:
+        executor = StrawberryGraphQLCoreExecutionContext.build(
+            self._operations.schema,
+            self._ready.operation.document,
+            context_value=self._context,
+            raw_variable_values=dict(self._ready.variables),
+            operation_name=self._ready.operation.name,
+            is_awaitable=is_awaitable,
+            hide_suggestions=True,
+        )
+        if isinstance(executor, list):
+            raise Invalid(executor)
+        return executor
+
+    async def _render_all(
+        self, events: AsyncGenerator[Any, None], executor: Executor[Any]
+    ) -> AsyncGenerator[Frame, None]:
+        async for event in events:
+            payload = await self._render(event, executor)
+            yield Frame(payload, getattr(event, "cursor", None))
+
+    async def _render(self, event: Any, executor: Executor[Any]) -> bytes:
+        async def render() -> bytes:
+            return await self._execute(event, executor)
+
+        shared = getattr(event, "renderings", None)
+        if isinstance(shared, Renderings):
+            return await shared.get(self._cohort, render)
+        return await render()
+
+    async def _execute(self, event: Any, executor: Executor[Any]) -> bytes:
+        """Execute one event, with loaders of its own: it must see the present."""
+        context = self._context.fresh()
+        once = executor.build_per_event_executor(event)
+        once.context_value = context
+        result = once.execute_operation(False)
+        if not isinstance(result, ExecutionResult):
+            result = cast("ExecutionResult", await cast("Any", result))
+        answer = self._operations.show(result, context)
+        return write_json(Answer(answer.data, answer.errors, ran=True).body())
+
+
+def _canonical(ready: Ready) -> str:
+    """Return the variables that decide what is seen, not where in the log a subscriber stands."""
+    positional = ready.operation.positional
+    seen = {name: value for name, value in ready.variables.items() if name not in positional}
+    return json.dumps(seen, sort_keys=True)
