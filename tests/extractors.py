@@ -119,7 +119,7 @@ class Halves(Extractor):
             OutputSpec("said", FieldType.STRING, pa.string(), "The media type, as given."),
         ),
         parameters=Nothing,
-        vectors=lambda _: (),
+        vectors=lambda *_: (),
     )
 
     def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
