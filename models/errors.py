@@ -4,6 +4,7 @@ StrataError
 ├── Transient            try again, after `retry_after` seconds
 │   ├── StoreUnavailable
 │   ├── RayUnavailable
+│   ├── AddressUnavailable
 │   ├── IdempotencyInProgress
 │   └── ExtractorDied
 └── Permanent            do not
@@ -12,6 +13,7 @@ StrataError
     ├── Forbidden
     ├── InvalidInput     names the field (`path`) and what to do
     │   ├── InvalidCursor
+    │   ├── AddressRefused
     │   ├── InvalidMapping
     │   ├── InvalidParameters
     │   ├── UnknownExtractor
@@ -92,6 +94,12 @@ class IdempotencyInProgress(Transient):
     code = "IDEMPOTENCY_IN_PROGRESS"
 
 
+class AddressUnavailable(Transient):
+    """A server at an address of the user's does not answer as it should."""
+
+    code = "ADDRESS_UNAVAILABLE"
+
+
 class ExtractorDied(Transient):
     """The process that ran an extractor ended under it."""
 
@@ -132,6 +140,12 @@ class InvalidCursor(InvalidInput):
     """A cursor that this server did not issue for this list."""
 
     code = "INVALID_CURSOR"
+
+
+class AddressRefused(InvalidInput):
+    """An address that Strata does not call; which rule it broke is said, what is there is not."""
+
+    code = "ADDRESS_REFUSED"
 
 
 class InvalidMapping(InvalidInput):

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from models.endpoints import EmbeddingEndpoint
@@ -123,6 +123,16 @@ class ApiSettings(_Part):
     limits: LimitSettings = LimitSettings()
 
 
+class EgressSettings(_Part):
+    """Which addresses of users' may be called: webhooks, and objects' URLs."""
+
+    allowed_ranges: tuple[IPvAnyNetwork, ...] = ()  # private ones that may be called all the same
+    refused_ranges: tuple[IPvAnyNetwork, ...] = ()  # public ones that may not: own services
+    ports: tuple[int, ...] = (443, 8443)
+    allow_http: bool = False
+    ca_file: Path | None = None  # certificates to trust besides the usual ones
+
+
 class WorkerSettings(_Part):
     """The control plane's rhythm."""
 
@@ -148,6 +158,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
+    egress: EgressSettings = EgressSettings()
 
     @property
     def cache(self) -> Path:

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from models.artifacts import ArtifactStore, open_artifacts
 from models.bus import Bus
 from models.database import Database, open_database
+from models.egress import Egress, open_egress
 from models.settings import Settings
 from models.vectors import VectorStore, open_vectors
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Handles to MongoDB, Redis, S3 and Qdrant."""
+    """Handles to MongoDB, Redis, S3 and Qdrant, and the way out to users' addresses."""
 
     settings: Settings
     database: Database
     bus: Bus
     artifacts: ArtifactStore
     vectors: VectorStore
+    egress: Egress
 
 
 @asynccontextmanager
@@ -37,6 +39,7 @@ async def open_stores(settings: Settings, *, prepare: bool = False) -> AsyncIter
         stack.push_async_callback(bus.close)
         artifacts = await stack.enter_async_context(open_artifacts(settings.s3))
         vectors = await stack.enter_async_context(open_vectors(settings.qdrant))
+        egress = await stack.enter_async_context(open_egress(settings.egress))
         if prepare:
             await artifacts.prepare()
-        yield Stores(settings, database, bus, artifacts, vectors)
+        yield Stores(settings, database, bus, artifacts, vectors, egress)
