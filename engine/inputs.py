@@ -6,17 +6,18 @@ since neighbouring blocks are row groups of one file.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.blob_cache import BlobCache, Occasion
-from engine.rows import Flattener, Missing, Rows, SourceRow, rows_table
+from engine.rows import Filtered, Flattener, Missing, Rows, SourceRow, rows_table
 from engine.source_texts import fetch_texts
 from engine.spec import ExtractorSpec, RowFailure
 from models.artifacts import ArtifactStore
@@ -37,12 +38,13 @@ class BlockRows:
 
     table: pa.Table
     failures: list[RowFailure]
-    missing: list[Missing]
+    missing: list[Missing] = field(default_factory=list)
+    filtered: list[Filtered] = field(default_factory=list)
 
     @property
     def rows_in(self) -> int:
         """Rows read, whatever became of them."""
-        return int(self.table.num_rows) + len(self.missing)
+        return int(self.table.num_rows) + len(self.missing) + len(self.filtered)
 
 
 class InputReader:
@@ -73,16 +75,14 @@ class InputReader:
         """
         if block.input is not None:
             body = await self._file(block.input.key, block.input.sha256)
-            table = await asyncio.to_thread(_row_group, body, block.input.row_group)
-            missing: list[Missing] = []
+            rows = BlockRows(await asyncio.to_thread(_row_group, body, block.input.row_group), [])
         else:
             files = await self._upstream_files(block, progress)
-            table, missing = await asyncio.to_thread(_flatten, files, collection, spec)
+            rows = await asyncio.to_thread(_flatten, files, collection, spec)
         progress()
-        occasion = Occasion(block.namespace_id, run or block.batch_id)
-        return BlockRows(
-            *await fetch_texts(self.blobs.reader(occasion), table, spec, progress), missing
-        )
+        reader = self.blobs.reader(Occasion(block.namespace_id, run or block.batch_id))
+        table, failures = await fetch_texts(reader, rows.table, spec, progress)
+        return replace(rows, table=table, failures=failures)
 
     async def _upstream_files(self, block: Block, progress: Callable[[], None]) -> list[bytes]:
         found = Block.get_pymongo_collection().find({"_id": {"$in": block.reads}})
@@ -114,33 +114,50 @@ def _row_group(body: bytes, group: int) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(body)).read_row_group(group)
 
 
-def _flatten(
-    files: list[bytes], collection: Collection, spec: ExtractorSpec
-) -> tuple[pa.Table, list[Missing]]:
-    flattener, rows, missing = Flattener(collection, spec), Rows(), []
+def _flatten(files: list[bytes], collection: Collection, spec: ExtractorSpec) -> BlockRows:
+    flattener, rows = Flattener(collection, spec), Rows()
+    missing: list[Missing] = []
+    filtered: list[Filtered] = []
+    vectors = [one.vector for one in collection.input_mappings if one.vector is not None]
     for body in files:
-        for row in _source_rows(body):
+        for row in _source_rows(body, vectors):
             outcome = flattener.flatten(row, rows)
-            if outcome is not None:
+            if isinstance(outcome, Missing):
                 missing.append(outcome)
-    return rows_table(rows, spec), missing
+            elif isinstance(outcome, Filtered):
+                filtered.append(outcome)
+    return BlockRows(rows_table(rows, spec), [], missing, filtered)
 
 
-def _source_rows(body: bytes) -> list[SourceRow]:
+def _source_rows(body: bytes, vectors: Sequence[str]) -> list[SourceRow]:
+    """Return the rows of an output; of its vectors only those that are asked for."""
     table = pq.read_table(pa.BufferReader(body))
     json_fields = {f.name for f in table.schema if (f.metadata or {}).get(b"json") == b"1"}
-    vectors = [f.name for f in table.schema if b"vector" in (f.metadata or {})]
-    names = [f.name for f in table.schema if f.name not in {*NOT_FIELDS, *vectors}]
-    rows = table.drop_columns(vectors).to_pylist()
-    return [_source_row(row, names, json_fields) for row in rows]
+    kept = [f.name for f in table.schema if b"vector" not in (f.metadata or {})]
+    names = [name for name in kept if name not in NOT_FIELDS]
+    numbers = {name: vector_rows(table.column(name)) for name in vectors}
+    return [
+        _source_row(
+            row, names, json_fields, {name: found[place] for name, found in numbers.items()}
+        )
+        for place, row in enumerate(table.select(kept).to_pylist())
+    ]
 
 
-def _source_row(row: dict[str, Any], names: list[str], json_fields: set[str]) -> SourceRow:
+def _source_row(
+    row: dict[str, Any], names: list[str], json_fields: set[str], vectors: Mapping[str, Any]
+) -> SourceRow:
     fields = output_fields(row, names, json_fields)
     fields.update(orjson.loads(row["passthrough"]))
     fields["document_id"] = row["document_id"]
     history = None if row["history"] is None else orjson.loads(row["history"])
-    return SourceRow(row["object_id"], row["document_id"], fields, history)
+    return SourceRow(row["object_id"], row["document_id"], fields, history, vectors)
+
+
+def vector_rows(column: pa.ChunkedArray) -> "np.ndarray[Any, Any]":
+    """Return a column of vectors, none of which is null, as a matrix without a copy."""
+    numbers: np.ndarray[Any, Any] = column.combine_chunks().flatten().to_numpy()
+    return numbers.reshape(-1, column.type.list_size)
 
 
 def output_fields(row: dict[str, Any], names: list[str], json_fields: set[str]) -> dict[str, Any]:

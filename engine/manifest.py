@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from engine.catalog import extractor_spec
-from engine.rows import Flattener, Missing, Rows, object_row, rows_schema, rows_table
+from engine.rows import Filtered, Flattener, Missing, Rows, object_row, rows_schema, rows_table
 from engine.spec import ExtractorSpec
 from models.artifacts import ArtifactStore, manifest_key, sha256_of
 from models.batch import ArtifactInfo, Batch, Funnel
@@ -37,13 +37,16 @@ class CollectionFunnel:
     """What became of the objects that one collection was offered."""
 
     rows_in: int = 0
+    filtered: int = 0
     missing: int = 0
     sample: list[Missing] = field(default_factory=list)
 
-    def count(self, outcome: Missing | None) -> None:
+    def count(self, outcome: Missing | Filtered | None) -> None:
         """Take note of one row."""
         self.rows_in += 1
-        if outcome is not None:
+        if isinstance(outcome, Filtered):
+            self.filtered += 1
+        elif outcome is not None:
             self.missing += 1
             if len(self.sample) < _SAMPLED_MISSING:
                 self.sample.append(outcome)
@@ -51,7 +54,14 @@ class CollectionFunnel:
     @property
     def stored(self) -> Funnel:
         """The form that a batch keeps."""
-        return Funnel(rows_in=self.rows_in, rows_missing_input=self.missing)
+        return Funnel(
+            rows_in=self.rows_in, rows_filtered=self.filtered, rows_missing_input=self.missing
+        )
+
+    @property
+    def submitted(self) -> int:
+        """Rows that an extractor will see."""
+        return self.rows_in - self.filtered - self.missing
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class ManifestWriter:
                     for collection_id, flattener in flatteners.items():
                         outcome = flattener.flatten(row, buffers[collection_id])
                         funnels[collection_id].count(outcome)
-                        if self._is_full(buffers[collection_id]):
+                        if self._is_full(buffers[collection_id], specs[collection_id]):
                             full, buffers[collection_id] = buffers[collection_id], Rows()
                             await self._append(
                                 sets[specs[collection_id].label], collection_id, full
@@ -142,7 +152,9 @@ class ManifestWriter:
                 await self._close(files)
         return Manifest(self._artifacts, self._blocks, funnels)
 
-    def _is_full(self, rows: Rows) -> bool:
+    def _is_full(self, rows: Rows, spec: ExtractorSpec) -> bool:
+        if spec.needs_whole_tier:
+            return False  # it sees all of its rows at once, whatever their number
         return len(rows) == self._block_rows or rows.weight >= _BLOCK_BYTES
 
     async def _read_objects(self) -> AsyncIterator[list[Object]]:

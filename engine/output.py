@@ -46,7 +46,7 @@ class Output:
     errors: list[RowError]
     table: pa.Table
     counts: BlockCounts
-    settled_sources: list[str]  # of the rows that did not fail: these yield `documents`, no others
+    settled_sources: list[str]  # of all rows but the failed: these yield `documents`, no others
 
 
 def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
@@ -76,7 +76,8 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
         _errors(work, rows, failures, parents),
         _output_table(work, table, ids, ordinals, parents, histories),
         _counts(rows, failures, index),
-        [parent["source_id"] for row, parent in enumerate(parents) if row not in failures],
+        [parent["source_id"] for row, parent in enumerate(parents) if row not in failures]
+        + [one.source_id for one in rows.filtered],
     )
 
 
@@ -122,6 +123,7 @@ def _counts(
     succeeded = len(np.unique(index))
     return BlockCounts(
         rows_in=rows.rows_in,
+        rows_filtered=len(rows.filtered),
         rows_missing_input=len(rows.missing),
         rows_failed=len(failures),
         rows_skipped=rows.table.num_rows - len(failures) - succeeded,

@@ -2,7 +2,8 @@
 
 object_id source_id          ids of the root object and of what the row was made of
 in_<input>                   mapped inputs; null when not given, or when the text lies at an address
-                             (of a blob, its address and what is said of it, as JSON: no bytes)
+                             (of a blob, its address and what is said of it, as JSON: no bytes;
+                             of kind `vector`, the upstream document's numbers)
 refs                         JSON {input: "s3://..."} of texts to fetch before extraction, or null
 passthrough                  JSON of the fields that go into the document
 history                      JSON list of enrichments so far, or null
@@ -16,33 +17,32 @@ import orjson
 import pyarrow as pa
 from pydantic import ValidationError
 
-from engine.spec import ExtractorSpec, InputSpec
+from engine.filters import compile_filter
+from engine.paths import ABSENT, Address, look_up, plain
+from engine.spec import ExtractorSpec, InputKind, InputSpec
 from models.collection import Collection, InputMapping
 from models.fields import BlobRef
 from models.object import Object
 
-_ABSENT: Final = object()
 _UNKNOWN_BYTES: Final = 64 * 1024  # of a text at an address, when nobody said
 INPUT: Final = "in_"
-
-
-@dataclass(frozen=True)
-class Address:
-    """A text or a blob that is not here but at an S3 address."""
-
-    url: str
-    size_bytes: int | None = None
-    media_type: str | None = None
+_COLUMNS: Final[Mapping[InputKind, pa.DataType]] = {
+    "text": pa.large_string(),
+    "json": pa.large_string(),
+    "blob": pa.large_string(),
+    "vector": pa.list_(pa.float32()),
+}
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """An object or an upstream document, as flat fields."""
+    """An object or an upstream document, as flat fields, with those vectors that are mapped."""
 
     object_id: str
     source_id: str
     fields: Mapping[str, Any]
     history: list[dict[str, Any]] | None = None
+    vectors: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,20 @@ class Missing:
     message: str
 
 
+@dataclass(frozen=True)
+class Filtered:
+    """A row that its collection does not take."""
+
+    source_id: str
+
+
 @dataclass
 class Rows:
     """Flattened rows of one collection, column by column."""
 
     object_ids: list[str] = field(default_factory=list)
     source_ids: list[str] = field(default_factory=list)
-    inputs: dict[str, list[str | None]] = field(default_factory=dict)
+    inputs: dict[str, list[Any]] = field(default_factory=dict)
     refs: list[str | None] = field(default_factory=list)
     passthrough: list[str] = field(default_factory=list)
     history: list[str | None] = field(default_factory=list)
@@ -71,20 +78,23 @@ class Rows:
 
 
 class Flattener:
-    """Applies one collection's mappings to rows."""
+    """Applies one collection's filter and mappings to rows."""
 
     def __init__(self, collection: Collection, spec: ExtractorSpec) -> None:
         self._inputs = spec.inputs
         self._mappings = {mapping.input: mapping for mapping in collection.input_mappings}
         self._passthrough = collection.passthrough
+        self._fits = compile_filter(collection.source.filter)
 
-    def flatten(self, row: SourceRow, into: Rows) -> Missing | None:
-        """Append the row's columns; or say what is missing and append nothing."""
-        values: dict[str, str | None] = {}
+    def flatten(self, row: SourceRow, into: Rows) -> Missing | Filtered | None:
+        """Append the row's columns; or say why not and append nothing."""
+        if not self._fits(row.fields):
+            return Filtered(row.source_id)
+        values: dict[str, Any] = {}
         refs: dict[str, str] = {}
         weight = 0
         for spec in self._inputs:
-            found = self._input(spec, row.fields)
+            found = self._input(spec, row)
             if isinstance(found, _Lack):
                 return Missing(row.object_id, row.source_id, found.message)
             if isinstance(found, BlobRef):
@@ -107,7 +117,7 @@ class Flattener:
         self,
         into: Rows,
         row: SourceRow,
-        values: Mapping[str, str | None],
+        values: Mapping[str, Any],
         refs: Mapping[str, str],
         fields: Mapping[str, Any],
     ) -> None:
@@ -119,16 +129,15 @@ class Flattener:
         into.passthrough.append(orjson.dumps(fields).decode())
         into.history.append(None if row.history is None else orjson.dumps(row.history).decode())
 
-    def _input(
-        self, spec: InputSpec, fields: Mapping[str, Any]
-    ) -> "str | Address | BlobRef | _Lack | None":
+    def _input(self, spec: InputSpec, row: SourceRow) -> Any:
+        """Return what fills an input: a value, an Address, None where it may be absent, a _Lack."""
         mapping = self._mappings.get(spec.name)
-        value = _ABSENT if mapping is None else _mapped(mapping, fields)
-        if value is _ABSENT or value is None:
+        value = ABSENT if mapping is None else _mapped(mapping, row)
+        if value is ABSENT or value is None:
             return _lack(spec, mapping) if spec.required else None
         if spec.kind == "blob":
             return _blob_ref(value) or _Lack(f"Input {spec.name!r} must be the address of a blob.")
-        if isinstance(value, Address):
+        if isinstance(value, Address) or spec.kind == "vector":
             return value
         if spec.kind == "json":
             return orjson.dumps(value).decode()
@@ -139,10 +148,8 @@ class Flattener:
     def _fields(self, fields: Mapping[str, Any]) -> "dict[str, Any] | _Lack":
         kept: dict[str, Any] = {}
         for entry in self._passthrough:
-            value = look_up(fields, entry.path)
-            if isinstance(value, Address):
-                value = value.url
-            if value is not _ABSENT:
+            value = plain(look_up(fields, entry.path))
+            if value is not ABSENT:
                 kept[entry.target] = value
             elif entry.required:
                 return _Lack(f"Required field {entry.path!r} is missing.")
@@ -169,24 +176,19 @@ def _blob_ref(value: Any) -> BlobRef | None:
 
 
 def _lack(spec: InputSpec, mapping: InputMapping | None) -> _Lack:
-    where = "nothing is mapped to it" if mapping is None else f"no field {mapping.path!r}"
+    if mapping is None:
+        where = "nothing is mapped to it"
+    elif mapping.vector is not None:
+        where = f"no vector {mapping.vector!r}"
+    else:
+        where = f"no field {mapping.path!r}"
     return _Lack(f"Input {spec.name!r} is missing: {where}.")
 
 
-def _mapped(mapping: InputMapping, fields: Mapping[str, Any]) -> Any:
-    return mapping.literal if mapping.path is None else look_up(fields, mapping.path)
-
-
-def look_up(fields: Mapping[str, Any], path: str) -> Any:
-    """Follow a dotted path; a key that itself holds the dots wins."""
-    if path in fields:
-        return fields[path]
-    value: Any = fields
-    for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
-        value = value[part]
-    return value
+def _mapped(mapping: InputMapping, row: SourceRow) -> Any:
+    if mapping.vector is not None:
+        return row.vectors.get(mapping.vector)
+    return mapping.literal if mapping.path is None else look_up(row.fields, mapping.path)
 
 
 def object_row(item: Object, *, with_history: bool) -> SourceRow:
@@ -207,7 +209,7 @@ def rows_schema(spec: ExtractorSpec) -> pa.Schema:
         [
             pa.field("object_id", pa.string()),
             pa.field("source_id", pa.string()),
-            *(pa.field(INPUT + item.name, pa.large_string()) for item in spec.inputs),
+            *(pa.field(INPUT + item.name, _COLUMNS[item.kind]) for item in spec.inputs),
             pa.field("refs", pa.string()),
             pa.field("passthrough", pa.large_string()),
             pa.field("history", pa.large_string()),

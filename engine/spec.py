@@ -23,7 +23,7 @@ from models.fields import FieldType, VectorField
 from models.points import QueryVector
 
 ROW: Final = "row"  # column of the documents: index of the input row
-InputKind = Literal["text", "json", "blob"]
+InputKind = Literal["text", "json", "blob", "vector"]
 Progress = Callable[[int], None]
 BLOB: Final = pa.struct(
     [
@@ -45,13 +45,14 @@ class InputSpec:
     """One input column.
 
     `text` holds strings, `json` JSON documents as strings, `blob` bytes with what is said of them,
-    as `BLOB` lays it out.
+    as `BLOB` lays it out, `vector` one of the upstream document's own, as a list of float32.
     """
 
     name: str
     kind: InputKind
     description: str
     required: bool = True
+    dimension: Callable[[Parameters], int | None] | None = None  # of a vector; None: not wanted
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from models.errors import ErrorCategory
 from models.fields import FieldType
+from models.filters import FilterOperator
 from models.states import BatchStatus
 from models.task import TaskType
 
-__all__ = ["BatchStatus", "ErrorCategory", "FieldType", "TaskType", "show_enum"]
+__all__ = ["BatchStatus", "ErrorCategory", "FieldType", "FilterOperator", "TaskType", "show_enum"]
 
 
 def show_enum(kind: type[StrEnum], description: str, values: Mapping[Any, str]) -> None:
@@ -67,6 +68,20 @@ show_enum(
         FieldType.ARRAY: "A JSON array.",
         FieldType.TEXT: "A blob: text inline, or an S3 address.",
         FieldType.BLOB: "A blob: an image, a sound, a film or a paper, at an address.",
+    },
+)
+show_enum(
+    FilterOperator,
+    "How a field is compared.",
+    {
+        FilterOperator.EQ: "It is the value.",
+        FilterOperator.NE: "It is not the value, or absent.",
+        FilterOperator.IN: "It is one of the values.",
+        FilterOperator.LT: "It comes before the value.",
+        FilterOperator.LTE: "It comes before the value or is the value.",
+        FilterOperator.GT: "It comes after the value.",
+        FilterOperator.GTE: "It comes after the value or is the value.",
+        FilterOperator.EXISTS: "It is there and not null; with false: it is not.",
     },
 )
 show_enum(TaskType, "What was asked for.", {TaskType.BATCH_SUBMIT: "The run of a batch."})

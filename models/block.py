@@ -248,7 +248,7 @@ async def read_exhausted(
 
 
 async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
-    """Return per collection and status: blocks and the sums of every count."""
+    """Return per collection and status: blocks, one's message, and the sums of every count."""
     sums = {name: {"$sum": f"$counts.{name}"} for name in BlockCounts.model_fields}
     cursor = await Block.get_pymongo_collection().aggregate(
         [
@@ -257,6 +257,7 @@ async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
                 "$group": {
                     "_id": {"collection_id": "$collection_id", "status": "$status"},
                     "blocks": {"$sum": 1},
+                    "reason": {"$max": "$error_message"},
                     "started_at": {"$min": "$started_at"},
                     "finished_at": {"$max": "$finished_at"},
                     **sums,

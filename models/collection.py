@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pymongo import IndexModel
 
 from models.fields import ExtractorChoice, FieldSpec, VectorField
+from models.filters import Filter
 from models.stored import Namespaced
 
 
@@ -19,18 +20,20 @@ class _Part(BaseModel):
 
 
 class Source(_Part):
-    """What a collection reads: one bucket, or upstream collections."""
+    """What a collection reads: one bucket, or upstream collections; of these what fits."""
 
     bucket_id: str | None = None
     collection_ids: list[str] = []
+    filter: Filter | None = None
 
 
 class InputMapping(_Part):
-    """Fills one input of the extractor from a dotted path of the row, or with a literal."""
+    """Fills one input of the extractor: a dotted path, a literal, or a vector of the document."""
 
     input: str
     path: str | None = None
     literal: Any = None
+    vector: str | None = None
 
 
 class Passthrough(_Part):

@@ -33,6 +33,7 @@ EXTRACTORS: Final = {
     "whole@v1": "tests.extractors:Whole",
     "failing@v1": "tests.extractors:Failing",
     "slow@v1": "tests.extractors:Slow",
+    "holding@v1": "tests.extractors:Holding",
     "dying@v1": "tests.extractors:Dying",
     "unready@v1": "tests.extractors:Unready",
     "halves@v1": "tests.extractors:Halves",
@@ -204,6 +205,30 @@ class Slow(Constant):
             if not self.parameters.silent:
                 progress(done)
         return self.documents(list(words(rows)))
+
+
+class HoldingParameters(Parameters):
+    """A file that lets it go on."""
+
+    gate: str
+
+
+class Holding(Constant):
+    """A block with the word `hold` waits for the file."""
+
+    spec: ClassVar = _spec("holding", HoldingParameters)
+    parameters: HoldingParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Wait, showing progress."""
+        found, gate, turns = list(words(rows)), Path(self.parameters.gate), 0
+        while "hold" in {word for _, word in found} and not gate.exists():
+            time.sleep(0.01)
+            turns += 1
+            progress(turns)
+            if turns > 3000:  # a thread that waits for ever would keep the test run from ending
+                raise TimeoutError("nobody opened the gate")
+        return self.documents(found)
 
 
 class DyingParameters(Parameters):

@@ -47,7 +47,7 @@ def make_object(bucket: Bucket, **values: Any) -> Object:
     )
 
 
-def make_collection(source: Bucket | list[Collection], **values: Any) -> Collection:
+def make_collection(source: Bucket | list[Collection], /, **values: Any) -> Collection:
     """Return a collection that passes `number` through."""
     if isinstance(source, Bucket):
         namespace_id, reads = source.namespace_id, Source(bucket_id=source.id)

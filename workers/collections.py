@@ -8,25 +8,26 @@ from pymongo.errors import DuplicateKeyError
 
 from engine.availability import require_available
 from engine.catalog import extractor_spec, parameters_hash, parse_parameters
-from engine.spec import ExtractorSpec, InputSpec, Parameters
-from models.bucket import Bucket
+from engine.spec import ExtractorSpec, InputKind, InputSpec, Parameters
 from models.collection import Collection, InputMapping, Passthrough, Source
 from models.database import Session
 from models.errors import InvalidInput, InvalidMapping, NameTaken
-from models.fields import ExtractorChoice, FieldSpec, FieldType
+from models.fields import ExtractorChoice, FieldSpec, FieldType, VectorKind, accepts
 from models.idempotency import Claim
 from models.ids import new_id
 from models.scope import Scope
 from models.settings import Settings
 from workers.names import require_field_name, require_json, require_name, require_text
+from workers.sources import SourceSchema, read_source, require_filter
 
-_ALWAYS = ("object_id", "key")
-_KINDS: Final = {
+_KINDS: Final[Mapping[InputKind, frozenset[FieldType]]] = {
     "text": frozenset({FieldType.TEXT, FieldType.STRING, FieldType.DATETIME}),
     "json": frozenset(FieldType),
     "blob": frozenset({FieldType.BLOB, FieldType.TEXT, FieldType.STRING}),
 }
-Fields = Mapping[str, FieldType | None]  # None: the field is there, but nobody knows its type
+_NOUNS: Final[Mapping[InputKind, str]] = {
+    "text": "field", "json": "field", "blob": "field", "vector": "vector"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,20 @@ async def open_collection(
     )
     used = settings or Settings()
     vectors = require_available(choice, used.cache, used.embeddings)
-    fields = await _source_fields(scope, draft.source)
-    mappings = _mappings(spec, draft.input_mappings, fields)
-    passthrough = _passthrough(spec, draft.passthrough, fields)
+    schema = await read_source(scope, draft.source)
+    source = require_filter(draft.source, schema)
+    mappings = _mappings(spec, parameters, draft.input_mappings, schema)
+    passthrough = _passthrough(spec, draft.passthrough, schema)
     collection = Collection(
         id=new_id("col"),
         namespace_id=scope.namespace_id,
         name=draft.name,
         description=draft.description,
-        source=draft.source,
+        source=source,
         extractor=choice,
         input_mappings=mappings,
         passthrough=passthrough,
-        output_fields=_output_fields(spec, passthrough, fields),
+        output_fields=_output_fields(spec, passthrough, schema),
         vectors=list(vectors),
     )
 
@@ -104,52 +106,11 @@ def _parameters(label: str, values: Any) -> Parameters:
     return parse_parameters(label, values or {})
 
 
-async def _source_fields(scope: Scope, source: Source) -> Fields | None:
-    """Return the fields that rows of a source have; None when nothing is known of them."""
-    if (source.bucket_id is None) == (not source.collection_ids):
-        raise InvalidInput("A source is either `bucketId` or `collectionIds`.", path=("source",))
-    if source.bucket_id is not None:
-        bucket = await scope.require(Bucket, source.bucket_id, path=("source", "bucketId"))
-        known = {field.name: field.type for field in bucket.fields}
-        return {**dict.fromkeys(_ALWAYS, FieldType.STRING), **known} if known else None
-    if len(set(source.collection_ids)) < len(source.collection_ids):
-        raise InvalidInput("A collection is named twice.", path=("source", "collectionIds"))
-    upstream = [
-        await scope.require(Collection, found, path=("source", "collectionIds", str(index)))
-        for index, found in enumerate(source.collection_ids)
-    ]
-    schemas = [{f.name: f.type for f in one.output_fields} for one in upstream]
-    if any(schema != schemas[0] for schema in schemas):
-        raise InvalidInput(
-            "Upstream collections must have the same output fields.",
-            path=("source", "collectionIds"),
-        )
-    # What was passed through from a source without a schema is called an OBJECT.
-    known_or_not = {n: None if kind is FieldType.OBJECT else kind for n, kind in schemas[0].items()}
-    return {"document_id": FieldType.STRING, **known_or_not}
-
-
-def _require_path(path: str, fields: Fields | None, where: tuple[str, ...]) -> FieldType | None:
-    """Return the type of a field; None when nothing is known of it."""
-    require_text(path, path=where)
-    if fields is None:
-        return None
-    if path in fields:
-        return fields[path]
-    head = path.partition(".")[0]
-    if head in fields and fields[head] in (None, FieldType.OBJECT):
-        return None
-    raise InvalidMapping(
-        f"The source has no field {path!r}.",
-        path=where,
-        hint=f"Fields: {', '.join(sorted(fields))}.",
-    )
-
-
 def _mappings(
     spec: ExtractorSpec,
+    parameters: Parameters,
     mappings: Sequence[InputMapping],
-    fields: Fields | None,
+    source: SourceSchema,
 ) -> list[InputMapping]:
     inputs = {item.name: item for item in spec.inputs}
     given: dict[str, InputMapping] = {}
@@ -161,23 +122,72 @@ def _mappings(
                 path=(*where, "input"),
                 hint=f"Inputs: {', '.join(inputs)}.",
             )
-        if (mapping.path is None) == (mapping.literal is None):
-            raise InvalidMapping("Give exactly one of `path` and `literal`.", path=where)
-        if mapping.path is not None:
-            _require_kind(inputs[mapping.input], mapping.path, fields, (*where, "path"))
-        else:
-            _require_literal(inputs[mapping.input], mapping.literal, (*where, "literal"))
+        _require_mapping(inputs[mapping.input], mapping, parameters, source, where)
         given[mapping.input] = mapping
     for item in spec.inputs:
+        if item.name not in given and _dimension(item, parameters) is not None:
+            raise InvalidMapping(
+                f"{spec.label} needs the input {item.name!r}; map a vector of the source to it.",
+                path=("inputMappings",),
+                hint=f"Vectors: {', '.join(sorted(source.vectors)) or 'none'}.",
+            )
         if item.required and item.name not in given:
-            given[item.name] = _same_name(spec, item, fields)
+            given[item.name] = _same_name(spec, item, source)
     return list(given.values())
 
 
-def _require_kind(
-    item: InputSpec, path: str, fields: Fields | None, where: tuple[str, ...]
+def _require_mapping(
+    item: InputSpec,
+    mapping: InputMapping,
+    parameters: Parameters,
+    source: SourceSchema,
+    where: tuple[str, ...],
 ) -> None:
-    kind = _require_path(path, fields, where)
+    if [mapping.path, mapping.literal, mapping.vector].count(None) != 2:
+        raise InvalidMapping("Give exactly one of `path`, `literal` and `vector`.", path=where)
+    if (item.kind == "vector") != (mapping.vector is not None):
+        takes = "a `vector`" if item.kind == "vector" else "a `path` or a `literal`"
+        raise InvalidMapping(f"Input {item.name!r} takes {takes}.", path=where)
+    if mapping.vector is not None:
+        wanted = _dimension(item, parameters)
+        _require_vector(item, mapping.vector, wanted, source, where=(*where, "vector"))
+    elif mapping.path is not None:
+        _require_kind(item, mapping.path, source, (*where, "path"))
+    else:
+        _require_literal(item, mapping.literal, (*where, "literal"))
+
+
+def _dimension(item: InputSpec, parameters: Parameters) -> int | None:
+    return None if item.dimension is None else item.dimension(parameters)
+
+
+def _require_vector(
+    item: InputSpec,
+    name: str,
+    dimension: int | None,
+    source: SourceSchema,
+    *,
+    where: tuple[str, ...],
+) -> None:
+    found = source.vectors.get(name)
+    if found is None:
+        raise InvalidMapping(
+            f"The source has no vector {name!r}.",
+            path=where,
+            hint=f"Vectors: {', '.join(sorted(source.vectors)) or 'none'}.",
+        )
+    if found.kind is not VectorKind.DENSE:
+        raise InvalidMapping(f"Vector {name!r} is {found.kind}; an input is dense.", path=where)
+    if dimension is not None and found.dimension != dimension:
+        raise InvalidMapping(
+            f"Input {item.name!r} takes {dimension} numbers, but {name!r} has {found.dimension}.",
+            path=where,
+            hint="Give the extractor the dimension of the vector.",
+        )
+
+
+def _require_kind(item: InputSpec, path: str, source: SourceSchema, where: tuple[str, ...]) -> None:
+    kind = source.require_path(path, where)
     if kind is not None and kind not in _KINDS[item.kind]:
         raise InvalidMapping(
             f"Input {item.name!r} takes {item.kind}, but {path!r} is {kind}.", path=where
@@ -190,26 +200,26 @@ def _require_literal(item: InputSpec, literal: Any, where: tuple[str, ...]) -> N
         raise InvalidMapping(f"Input {item.name!r} takes text.", path=where)
 
 
-def _same_name(spec: ExtractorSpec, item: InputSpec, fields: Fields | None) -> InputMapping:
-    if fields is not None and item.name not in fields:
+def _same_name(spec: ExtractorSpec, item: InputSpec, source: SourceSchema) -> InputMapping:
+    if item.kind == "vector" and item.name in source.vectors:
+        return InputMapping(input=item.name, vector=item.name)
+    if item.kind == "vector" or (source.fields is not None and item.name not in source.fields):
         raise InvalidMapping(
-            f"{spec.label} needs the input {item.name!r}; map a field to it.",
+            f"{spec.label} needs the input {item.name!r}; map a {_NOUNS[item.kind]} to it.",
             path=("inputMappings",),
-            hint=f"Fields: {', '.join(sorted(fields))}.",
+            hint=source.offer(item.kind == "vector"),
         )
-    _require_kind(item, item.name, fields, ("inputMappings",))
+    _require_kind(item, item.name, source, ("inputMappings",))
     return InputMapping(input=item.name, path=item.name)
 
 
 def _passthrough(
-    spec: ExtractorSpec,
-    entries: Sequence[Passthrough],
-    fields: Fields | None,
+    spec: ExtractorSpec, entries: Sequence[Passthrough], source: SourceSchema
 ) -> list[Passthrough]:
     taken = {output.name for output in spec.outputs}
     for index, entry in enumerate(entries):
         where = ("passthrough", str(index))
-        _require_path(entry.path, fields, (*where, "path"))
+        kind = source.require_path(entry.path, (*where, "path"))
         require_field_name(entry.target, path=(*where, "target"))
         if entry.target in taken:
             raise InvalidMapping(
@@ -217,21 +227,35 @@ def _passthrough(
                 path=(*where, "target"),
                 hint="Give it another name with `target`.",
             )
-        require_json(entry.default, path=(*where, "default"))
+        _require_default(entry, kind, (*where, "default"))
         taken.add(entry.target)
     return list(entries)
 
 
+def _require_default(entry: Passthrough, kind: FieldType | None, where: tuple[str, ...]) -> None:
+    require_json(entry.default, path=where)
+    if entry.default is None:
+        return
+    if entry.required:
+        raise InvalidMapping(
+            f"{entry.path!r} is required, so its default is never used.",
+            path=where,
+            hint="Drop one of the two.",
+        )
+    if kind is not None and not accepts(kind, entry.default):
+        raise InvalidMapping(
+            f"The default of {entry.path!r} must be {kind}, as the field is.", path=where
+        )
+
+
 def _output_fields(
-    spec: ExtractorSpec,
-    passthrough: Sequence[Passthrough],
-    fields: Fields | None,
+    spec: ExtractorSpec, passthrough: Sequence[Passthrough], source: SourceSchema
 ) -> list[FieldSpec]:
     outputs = [FieldSpec(name=output.name, type=output.type) for output in spec.outputs]
     kept = [
         FieldSpec(
             name=entry.target,
-            type=(fields or {}).get(entry.path) or FieldType.OBJECT,
+            type=(source.fields or {}).get(entry.path) or FieldType.OBJECT,
             required=entry.required,
         )
         for entry in passthrough

@@ -167,6 +167,7 @@ def _queued_values(
     counts = Counts(
         objects=batch.counts.objects,
         rows_in=sum(funnel.rows_in for funnel in manifest.funnels.values()),
+        rows_filtered=sum(funnel.filtered for funnel in manifest.funnels.values()),
         rows_missing_input=sum(funnel.missing for funnel in manifest.funnels.values()),
     )
     reason = Reason(code="WAITING_FOR_WORKER", message="Queued; a worker will take it.")
@@ -234,8 +235,7 @@ async def _estimate(
         rate = await _rows_per_second(collection.id)
         if rate is None:
             return None
-        funnel = manifest.funnels[collection.id]
-        seconds += (funnel.rows_in - funnel.missing) / rate / parallel
+        seconds += manifest.funnels[collection.id].submitted / rate / parallel
     return seconds
 
 

@@ -43,6 +43,7 @@ class BatchPlan:
 
     tiers: list[PlannedTier] = strawberry.field(description="Collections in order.")
     rows: BigInt = strawberry.field(description="Rows of the first tier.")
+    rows_filtered: BigInt = strawberry.field(description="Rows that their filters leave out.")
     rows_missing_input: BigInt = strawberry.field(description="Rows that lack an input.")
     blocks: int = strawberry.field(description="Units of work, over all tiers.")
     estimated_seconds: float | None = strawberry.field(

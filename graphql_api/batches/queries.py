@@ -83,6 +83,7 @@ def _show_plan(plan: Plan) -> BatchPlan:
             for number, tier in enumerate(plan.tiers)
         ],
         rows=BigInt(sum(funnel.rows_in for funnel in funnels)),
+        rows_filtered=BigInt(sum(funnel.filtered for funnel in funnels)),
         rows_missing_input=BigInt(sum(funnel.missing for funnel in funnels)),
         blocks=len(plan.blocks),
         estimated_seconds=plan.estimated_seconds,

@@ -2,19 +2,76 @@
 
 import strawberry
 
+from graphql_api.enums import FilterOperator
 from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.collection import InputMapping, Passthrough, Source
+from models.filters import Condition, Filter
 from workers.collections import CollectionDraft
 
 
-@strawberry.input(description="What a collection reads: exactly one of the two.")
+@strawberry.input(
+    description="Compares one field with a value. An absent field and null are one thing: they "
+    "fit `NE`, and `EXISTS` with false. True is not 1; a text is never smaller than a number."
+)
+class FieldFilterInput:
+    """Input for a condition."""
+
+    path: str = strawberry.field(description="Dotted path in the row.")
+    operator: FilterOperator = strawberry.field(description="How it is compared.")
+    value: JSON | None = strawberry.field(
+        default=None, description="With what: a list for `IN`; true, false or nothing for `EXISTS`."
+    )
+
+
+@strawberry.input(description="A filter: exactly one of the four.", one_of=True)
+class FilterInput:
+    """Input for a node of a filter."""
+
+    and_: "list[FilterInput] | None" = strawberry.field(
+        name="and", default=strawberry.UNSET, description="Every one of these fits."
+    )
+    or_: "list[FilterInput] | None" = strawberry.field(
+        name="or", default=strawberry.UNSET, description="At least one of these fits."
+    )
+    not_: "FilterInput | None" = strawberry.field(
+        name="not", default=strawberry.UNSET, description="This does not fit."
+    )
+    field: FieldFilterInput | None = strawberry.field(
+        default=strawberry.UNSET, description="A field compares so."
+    )
+
+    def tree(self) -> Filter:
+        """Return the model's form."""
+        return Filter(
+            all_of=_trees(self.and_),
+            any_of=_trees(self.or_),
+            negated=self.not_.tree() if self.not_ else None,
+            condition=Condition(
+                path=self.field.path, operator=self.field.operator, value=self.field.value
+            )
+            if self.field
+            else None,
+        )
+
+
+def _trees(parts: list[FilterInput] | None) -> list[Filter] | None:
+    """Return the parts of a node; an empty list is not the same as none."""
+    return [part.tree() for part in parts] if isinstance(parts, list) else None
+
+
+@strawberry.input(
+    description="What a collection reads: exactly one of `bucketId` and `collectionIds`."
+)
 class SourceInput:
     """Input for a source."""
 
     bucket_id: strawberry.ID | None = strawberry.field(default=None, description="A bucket.")
     collection_ids: list[strawberry.ID] | None = strawberry.field(
         default=None, description="Upstream collections with the same output fields."
+    )
+    filter: FilterInput | None = strawberry.field(
+        default=None, description="Rows that do not fit are counted as filtered and not read."
     )
 
 
@@ -29,13 +86,16 @@ class ExtractorChoiceInput:
     )
 
 
-@strawberry.input(description="Fills one input: exactly one of `path` and `literal`.")
+@strawberry.input(description="Fills one input: exactly one of `path`, `literal` and `vector`.")
 class InputMappingInput:
     """Input for a mapping."""
 
     input: str = strawberry.field(description="The extractor's input.")
     path: str | None = strawberry.field(default=None, description="Dotted path in the row.")
     literal: JSON | None = strawberry.field(default=None, description="A fixed value.")
+    vector: str | None = strawberry.field(
+        default=None, description="A vector of the upstream documents, for inputs of kind `vector`."
+    )
 
 
 @strawberry.input(description="Copies a field of the row into the document.")
@@ -76,12 +136,13 @@ class CreateCollectionInput:
             source=Source(
                 bucket_id=self.source.bucket_id,
                 collection_ids=list(self.source.collection_ids or []),
+                filter=self.source.filter.tree() if self.source.filter else None,
             ),
             extractor=self.extractor.name,
             version=self.extractor.version,
             parameters=self.extractor.parameters,
             input_mappings=[
-                InputMapping(input=one.input, path=one.path, literal=one.literal)
+                InputMapping(input=one.input, path=one.path, literal=one.literal, vector=one.vector)
                 for one in self.input_mappings or []
             ],
             passthrough=[

@@ -1,5 +1,7 @@
 """Types of collections and extractors."""
 
+from typing import Any
+
 import strawberry
 
 from engine.catalog import CATALOG, extractor_spec
@@ -11,6 +13,7 @@ from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.collection import Collection as CollectionModel
+from models.filters import Filter
 
 
 @strawberry.type(description="What a collection reads: one bucket, or upstream collections.")
@@ -19,6 +22,9 @@ class Source:
 
     bucket_id: strawberry.ID | None = strawberry.field(description="The bucket.")
     collection_ids: list[strawberry.ID] = strawberry.field(description="The collections.")
+    filter: JSON | None = strawberry.field(
+        description="Which rows are read, in the form of FilterInput; null for all."
+    )
 
 
 @strawberry.type(description="Which extractor a collection runs.")
@@ -38,6 +44,17 @@ class InputMapping:
     input: str = strawberry.field(description="The extractor's input.")
     path: str | None = strawberry.field(description="Dotted path in the row.")
     literal: JSON | None = strawberry.field(description="A fixed value.")
+    vector: str | None = strawberry.field(description="A vector of the upstream document.")
+
+
+@strawberry.type(description="Copies a field of the row into the document.")
+class Passthrough:
+    """A passthrough as shown."""
+
+    path: str = strawberry.field(description="Dotted path in the row.")
+    target: str = strawberry.field(description="Name in the document.")
+    default: JSON | None = strawberry.field(description="Used when it is absent.")
+    required: bool = strawberry.field(description="Whether a row without it is left out.")
 
 
 @strawberry.type(description="One vector of each document.")
@@ -58,6 +75,7 @@ class Collection(Node):
     source: Source = strawberry.field(description="What it reads.")
     extractor: ExtractorChoice = strawberry.field(description="What makes its documents.")
     input_mappings: list[InputMapping] = strawberry.field(description="What fills the inputs.")
+    passthrough: list[Passthrough] = strawberry.field(description="Fields of the row it keeps.")
     output_fields: list[Field] = strawberry.field(description="Fields of its documents.")
     vectors: list[VectorField] = strawberry.field(description="Vectors of its documents.")
     document_count: BigInt = strawberry.field(description="Documents that it holds.")
@@ -75,6 +93,7 @@ def show_collection(model: CollectionModel) -> Collection:
         source=Source(
             bucket_id=None if bucket_id is None else strawberry.ID(bucket_id),
             collection_ids=[strawberry.ID(found) for found in model.source.collection_ids],
+            filter=None if model.source.filter is None else JSON(show_filter(model.source.filter)),
         ),
         extractor=ExtractorChoice(
             name=model.extractor.name,
@@ -83,8 +102,22 @@ def show_collection(model: CollectionModel) -> Collection:
             parameters_hash=model.extractor.parameters_hash,
         ),
         input_mappings=[
-            InputMapping(input=one.input, path=one.path, literal=one.literal)
+            InputMapping(
+                input=one.input,
+                path=one.path,
+                literal=None if one.literal is None else JSON(one.literal),
+                vector=one.vector,
+            )
             for one in model.input_mappings
+        ],
+        passthrough=[
+            Passthrough(
+                path=one.path,
+                target=one.target,
+                default=None if one.default is None else JSON(one.default),
+                required=one.required,
+            )
+            for one in model.passthrough
         ],
         output_fields=show_fields(model.output_fields),
         vectors=[
@@ -97,12 +130,30 @@ def show_collection(model: CollectionModel) -> Collection:
     )
 
 
+def show_filter(node: Filter) -> dict[str, Any]:
+    """Return a filter in the form in which it was given."""
+    if node.condition is not None:
+        condition = node.condition
+        return {
+            "field": {
+                "path": condition.path,
+                "operator": str(condition.operator),
+                "value": condition.value,
+            }
+        }
+    if node.negated is not None:
+        return {"not": show_filter(node.negated)}
+    if node.all_of is not None:
+        return {"and": [show_filter(part) for part in node.all_of]}
+    return {"or": [show_filter(part) for part in node.any_of or []]}
+
+
 @strawberry.type(description="One input of an extractor.")
 class ExtractorInput:
     """An input as shown."""
 
     name: str = strawberry.field(description="Its name.")
-    kind: str = strawberry.field(description="`text` or `json`.")
+    kind: str = strawberry.field(description="`text`, `json` or `vector`.")
     required: bool = strawberry.field(description="Whether a row without it is left out.")
     description: str = strawberry.field(description="What it is.")
 

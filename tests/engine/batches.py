@@ -33,7 +33,7 @@ def with_engine(stores: Stores, **engine: Any) -> Stores:
 
 
 def words_of(
-    source: Bucket | list[Collection], extractor: ExtractorChoice | None = None, **values: Any
+    source: Bucket | list[Collection], extractor: ExtractorChoice | None = None, /, **values: Any
 ) -> Collection:
     """Return a collection that runs one of the test extractors over the texts of its source."""
     path = "content" if isinstance(source, Bucket) else "word"

@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from engine.catalog import extractor_spec
-from engine.rows import Flattener, Missing, Rows, SourceRow, object_row, rows_table
+from engine.rows import Filtered, Flattener, Missing, Rows, SourceRow, object_row, rows_table
 from models.bucket import Bucket
 from models.collection import InputMapping, Passthrough
 from models.ids import new_id
@@ -32,7 +32,9 @@ def flatten(
     )
     rows = Rows()
     row = SourceRow("obj_1", "src_1", fields, history)
-    return rows, Flattener(collection, extractor_spec(extractor)).flatten(row, rows)
+    outcome = Flattener(collection, extractor_spec(extractor)).flatten(row, rows)
+    assert not isinstance(outcome, Filtered)
+    return rows, outcome
 
 
 def text(path: str | None = None, literal: Any = None) -> InputMapping:
@@ -78,7 +80,7 @@ def test_an_optional_input_may_be_absent() -> None:
     rows, missing = flatten({}, content("any"), extractor="passthrough@v1")
 
     assert missing is None
-    assert rows.inputs == {"content": [None]}
+    assert rows.inputs == {"content": [None], "vector": [None]}
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,41 @@ async def test_upstream_collections_must_have_the_same_fields(
 
     made = await call(caller, COLLECTION, input=chosen)
 
-    assert codes(made) == [("INVALID_INPUT", ["source", "collectionIds"])]
+    assert codes(made) == [("INVALID_INPUT", ["source", "collectionIds", "1"])]
+
+
+FILTER = {
+    "and": [
+        {"field": {"path": "number", "operator": "GTE", "value": 3}},
+        {"not": {"field": {"path": "more.lang", "operator": "IN", "value": ["de", "fr"]}}},
+        {"or": [{"field": {"path": "content", "operator": "EXISTS", "value": True}}]},
+    ]
+}
+
+
+async def test_a_filter_is_shown_as_it_was_given(caller: GraphQL) -> None:
+    source = {"bucketId": await bucket_of(caller, FIELDS), "filter": FILTER}
+    made = await call(caller, COLLECTION, input=collection_of("", source=source))
+
+    shown = "query($id: ID!) { collection(id: $id) { source { filter } } }"
+    found = await call(caller, shown, id=made["collection"]["id"])
+
+    assert found["source"]["filter"] == FILTER
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [({"and": []}, ["and"]), ({"not": {"or": []}}, ["not", "or"]),
+     ({"field": {"path": "number", "operator": "LT", "value": "x"}}, ["field", "value"])],
+)  # fmt: skip
+async def test_a_filter_that_makes_no_sense_is_an_error_of_its_part(
+    caller: GraphQL, tree: dict[str, Any], path: list[str]
+) -> None:
+    source = {"bucketId": await bucket_of(caller, FIELDS), "filter": tree}
+
+    made = await call(caller, COLLECTION, input=collection_of("", source=source))
+
+    assert codes(made) == [("INVALID_INPUT", ["source", "filter", *path])]
 
 
 async def test_the_catalogue_lists_extractors(caller: GraphQL) -> None:

@@ -16,6 +16,7 @@ from models.errors import (
     UnknownExtractor,
 )  # fmt: skip
 from models.fields import FieldSpec, FieldType
+from models.filters import Condition, Filter, FilterOperator
 from models.ids import new_id
 from models.scope import Scope
 from models.stores import Stores
@@ -30,6 +31,19 @@ FIELDS = [
     FieldSpec(name="more", type=FieldType.OBJECT),
     FieldSpec(name="made", type=FieldType.DATETIME),
 ]
+Op = FilterOperator
+
+
+def where(path: str, operator: Op, value: Any = None) -> Filter:
+    return Filter(condition=Condition(path=path, operator=operator, value=value))
+
+
+def nested(levels: int) -> Filter:
+    """Return a filter inside so many negations."""
+    return Filter(negated=nested(levels - 1)) if levels else where("title", Op.EQ, "x")
+
+
+FINE = where("title", Op.EQ, "x")
 TO_CONTENT = [InputMapping(input="text", path="content")]
 
 
@@ -273,6 +287,13 @@ PASSTHROUGH: dict[str, tuple[list[Passthrough], tuple[str, ...]]] = {
     "a name that is none": (
         [Passthrough(path="title", target="$a")], ("passthrough", "0", "target"),
     ),
+    "a default of another type": (
+        [Passthrough(path="year", target="a", default="old")], ("passthrough", "0", "default"),
+    ),
+    "a default that is never used": (
+        [Passthrough(path="year", target="a", default=1, required=True)],
+        ("passthrough", "0", "default"),
+    ),
     "a default that cannot be stored": (
         [Passthrough(path="title", target="a", default=2**64)], ("passthrough", "0", "default"),
     ),
@@ -350,6 +371,123 @@ async def test_what_came_from_a_bucket_without_a_schema_may_be_text(
         assert await open_collection(namespace.scope, draft([first], input_mappings=mappings))
 
 
+FILTERS: dict[str, tuple[Filter, tuple[str, ...]]] = {
+    "a field that is not there": (where("nowhere", Op.EQ, 1), ("field", "path")),
+    "a text for a number": (where("year", Op.GT, "1990"), ("field", "value")),
+    "a number for a text": (where("title", Op.IN, ["a", 1]), ("field", "value")),
+    "no list for IN": (where("title", Op.IN, "a"), ("field", "value")),
+    "an empty list": (where("title", Op.IN, []), ("field", "value")),
+    "null": (where("title", Op.EQ, None), ("field", "value")),
+    "an order of objects": (where("more", Op.LT, 1), ("field", "value")),
+    "an order of booleans": (where("more.x", Op.LT, True), ("field", "value")),
+    "a time that is none": (where("made", Op.LT, "soon"), ("field", "value")),
+    "a number for EXISTS": (where("title", Op.EXISTS, 1.5), ("field", "value")),
+    "a value that cannot be stored": (where("more.x", Op.EQ, 2**70), ("field", "value")),
+    "nothing": (Filter(), ()),
+    "two at once": (Filter(all_of=[FINE], any_of=[FINE]), ()),
+    "an empty `and`": (Filter(all_of=[]), ("and",)),
+    "a bad part": (Filter(negated=Filter(any_of=[FINE, Filter()])), ("not", "or", "1")),
+    "too many parts": (Filter(all_of=[FINE] * 100), ("and", "99")),
+    "too deep": (nested(6), ("not",) * 6),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_a_filter_that_makes_no_sense_is_refused_by_part(
+    typed: Bucket, namespace: NamespaceOfTest, name: str
+) -> None:
+    tree, path = FILTERS[name]
+
+    error = await refusal(
+        namespace, InvalidInput, draft(typed, source=Source(bucket_id=typed.id, filter=tree))
+    )
+
+    assert error.path == ("source", "filter", *path)
+
+
+async def test_a_filter_is_kept_ready_to_be_applied(
+    typed: Bucket, untyped: Bucket, namespace: NamespaceOfTest
+) -> None:
+    tree = Filter(
+        all_of=[
+            where("made", Op.GTE, "2026-01-01"),
+            nested(4),
+            Filter(any_of=[where("year", Op.LT, 1990.5), where("title", Op.EXISTS)]),
+        ]
+    )
+    made = await open_collection(
+        namespace.scope, draft(typed, source=Source(bucket_id=typed.id, filter=tree))
+    )
+    anything = where("no.one.knows", Op.LT, "x")
+    assert await open_collection(
+        namespace.scope, draft(untyped, source=Source(bucket_id=untyped.id, filter=anything))
+    )
+
+    stored = (await namespace.scope.require(Collection, made.id)).source.filter
+    assert stored is not None
+    assert stored.all_of is not None
+    first, second, third = stored.all_of
+    assert first.condition is not None
+    assert first.condition.moments
+    assert second == nested(4)
+    assert third.any_of is not None
+    assert third.any_of[1].condition == Condition(path="title", operator=Op.EXISTS, value=True)
+
+
+async def embedding(namespace: NamespaceOfTest, source: Bucket) -> Collection:
+    return await open_collection(namespace.scope, draft(source))
+
+
+async def test_a_vector_is_mapped_to_an_input_of_its_kind_and_dimension(
+    typed: Bucket, namespace: NamespaceOfTest
+) -> None:
+    first = await embedding(namespace, typed)
+    by_vector = [InputMapping(input="vector", vector="embedding")]
+    kept = passthrough(
+        [first], "text", input_mappings=by_vector, parameters={"vector_dimension": 384},
+        passthrough=[Passthrough(path="text", target="said")],
+    )  # fmt: skip
+
+    made = await open_collection(namespace.scope, kept)
+
+    assert made.input_mappings == by_vector
+    assert [(one.name, one.dimension) for one in made.vectors] == [("vector", 384)]
+
+
+VECTORS: dict[str, tuple[list[InputMapping], int | None, tuple[str, ...]]] = {
+    "a vector that is not there": (
+        [InputMapping(input="vector", vector="colour")], 384, ("inputMappings", "0", "vector"),
+    ),
+    "another dimension": (
+        [InputMapping(input="vector", vector="embedding")], 3, ("inputMappings", "0", "vector"),
+    ),
+    "a path to an input for vectors": (
+        [InputMapping(input="vector", path="text")], 384, ("inputMappings", "0"),
+    ),
+    "a vector to an input for values": (
+        [InputMapping(input="content", vector="embedding")], None, ("inputMappings", "0"),
+    ),
+    "no vector where one is wanted": ([], 384, ("inputMappings",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VECTORS)
+async def test_a_vector_that_could_never_arrive_is_refused(
+    typed: Bucket, namespace: NamespaceOfTest, name: str
+) -> None:
+    mappings, dimension, path = VECTORS[name]
+    first = await embedding(namespace, typed)
+    parameters = {"vector_dimension": dimension}
+
+    error = await refusal(
+        namespace,
+        InvalidMapping,
+        passthrough([first], input_mappings=mappings, parameters=parameters),
+    )
+
+    assert error.path == path
+
+
 async def test_upstream_collections_must_have_one_schema(
     typed: Bucket, namespace: NamespaceOfTest
 ) -> None:
@@ -359,7 +497,8 @@ async def test_upstream_collections_must_have_one_schema(
 
     assert await open_collection(namespace.scope, passthrough([one, same], "title"))
     error = await refusal(namespace, InvalidInput, passthrough([one, other], "title"))
-    assert error.path == ("source", "collectionIds")
+    assert error.path == ("source", "collectionIds", "1")
+    assert f"'year' is INTEGER in {one.name!r} and absent in {other.name!r}" in error.message
 
 
 async def test_no_upstream_is_read_twice(typed: Bucket, namespace: NamespaceOfTest) -> None:
