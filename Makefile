@@ -30,6 +30,15 @@ N ?= 100
 chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped in the middle
 	$(BIN)/python -m tests.chaos --runs $(N)
 
+NODE := tests/conformance/node_modules/.package-lock.json
+
+conformance: $(INSTALLED) $(NODE)  ## the API against other people's tools and clients (needs Node 20)
+	$(BIN)/python -m tests.conformance
+
+$(NODE): tests/conformance/package.json tests/conformance/package-lock.json
+	cd tests/conformance && npm ci
+	@touch $@
+
 $(INSTALLED): pyproject.toml requirements.lock requirements-nets.lock
 	@echo "Installing into .venv ..."
 	@$(PYTHON) -m venv .venv

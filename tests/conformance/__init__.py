@@ -1,0 +1,1 @@
+"""Gates that hold the running API against other people's tools and clients."""
