@@ -1,4 +1,4 @@
-"""`python -m tests.conformance NAME...`: runs gates against a fresh Strata, fails on any finding."""
+"""`python -m tests.conformance NAME...`: runs gates against a fresh Strata; fails on a finding."""
 
 import asyncio
 import importlib
