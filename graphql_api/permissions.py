@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
-from models.api_key import ApiKey, parse_key
+from models.api_key import ApiKey, KeyScope, parse_key
 from models.errors import Forbidden, StoreUnavailable, Unauthenticated
 from models.scope import Scope
 
@@ -23,6 +23,16 @@ class Principal:
 
     key_id: str
     namespace_id: str | None
+    scopes: frozenset[KeyScope] = frozenset()
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is the deployment's admin key."""
+        return self.namespace_id is None
+
+    def may(self, scope: KeyScope) -> bool:
+        """Tell whether it has a scope; the operator has INTROSPECT only, having no namespace."""
+        return scope is KeyScope.INTROSPECT if self.is_operator else scope in self.scopes
 
     @property
     def scope(self) -> Scope:
@@ -95,15 +105,7 @@ async def _look_up(token: str) -> Principal | None:
     if row is None:
         return None
     key = ApiKey.model_validate(row)
-    return Principal(key.id, key.namespace_id) if key.admits(secret) else None
-
-
-def require_admin(principal: Principal | None) -> None:
-    """Raise unless the admin key was used."""
-    if principal is None:
-        raise Unauthenticated("This needs the admin key.")
-    if principal.namespace_id is not None:
-        raise Forbidden("This needs the admin key.")
+    return Principal(key.id, key.namespace_id, key.granted) if key.admits(secret) else None
 
 
 def require_scope(principal: Principal | None) -> Scope:
@@ -117,9 +119,11 @@ def require_scope(principal: Principal | None) -> Scope:
 
 def may_introspect(principal: Principal | None) -> bool:
     """Return whether the caller may read the schema from the API."""
-    return principal is not None
+    return principal is not None and principal.may(KeyScope.INTROSPECT)
 
 
 def rights_of(principal: Principal | None) -> tuple[str | None, ...]:
     """Return what decides about the sight of a subscriber: equal rights see equal frames."""
-    return ("", None) if principal is None else ("key", principal.namespace_id)
+    if principal is None:
+        return ("", None)
+    return ("key", principal.namespace_id, *sorted(principal.scopes))

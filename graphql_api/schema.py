@@ -15,6 +15,7 @@ from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
+from graphql_api.rights import guard
 from graphql_api.scalars import scalar_map
 
 Query = merge_types("Query", (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, DocumentQuery))
@@ -30,3 +31,4 @@ schema = strawberry.Schema(
     types=[BatchSnapshot, BatchEvents, BatchDiscontinuity],
     config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )
+guard(schema._schema)

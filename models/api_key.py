@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import secrets
 import zlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from pymongo import IndexModel
@@ -22,12 +24,30 @@ _SECRET_LENGTH: Final = 43  # 43 base-62 characters hold 256 bits
 _CHECKSUM_LENGTH: Final = 6
 
 
+class KeyScope(StrEnum):
+    """What a key may do in its namespace: READ < WRITE < ADMIN, and beside them INTROSPECT."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+    ADMIN = "ADMIN"  # keys, the audit log, the namespace itself
+    INTROSPECT = "INTROSPECT"  # reading the schema from the server
+
+
+_INCLUDES: Final[Mapping[KeyScope, frozenset[KeyScope]]] = {
+    KeyScope.READ: frozenset({KeyScope.READ}),
+    KeyScope.WRITE: frozenset({KeyScope.READ, KeyScope.WRITE}),
+    KeyScope.ADMIN: frozenset({KeyScope.READ, KeyScope.WRITE, KeyScope.ADMIN}),
+    KeyScope.INTROSPECT: frozenset({KeyScope.INTROSPECT}),
+}
+EVERYTHING: Final = (KeyScope.ADMIN, KeyScope.INTROSPECT)
+
+
 class ApiKey(Namespaced):
     """One key of a namespace."""
 
     name: str
     secret_sha256: str
-    introspect: bool = True
+    scopes: list[KeyScope] = list(EVERYTHING)  # of a key from before there were scopes
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
@@ -42,16 +62,27 @@ class ApiKey(Namespaced):
         """Whether it may still open anything."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now())
 
+    @property
+    def granted(self) -> frozenset[KeyScope]:
+        """Its scopes and those that they include."""
+        return frozenset().union(*(_INCLUDES[scope] for scope in self.scopes))
+
     def admits(self, secret: str) -> bool:
         """Compare in constant time."""
         return hmac.compare_digest(self.secret_sha256, _hash(secret)) and self.usable
 
 
-def issue_key(namespace_id: str, *, name: str) -> tuple[ApiKey, str]:
+def issue_key(
+    namespace_id: str, *, name: str, scopes: Sequence[KeyScope] = EVERYTHING
+) -> tuple[ApiKey, str]:
     """Return a new key and its only readable form."""
     secret = "".join(secrets.choice(_BASE62) for _ in range(_SECRET_LENGTH))
     key = ApiKey(
-        id=new_id("key"), namespace_id=namespace_id, name=name, secret_sha256=_hash(secret)
+        id=new_id("key"),
+        namespace_id=namespace_id,
+        name=name,
+        secret_sha256=_hash(secret),
+        scopes=list(scopes),
     )
     body = f"{_PREFIX}_{key.id}_{secret}"
     return key, body + _checksum(body)

@@ -10,9 +10,11 @@ from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping, Passthrough, Source
 from models.document import Document
+from models.errors import ErrorCategory
 from models.fields import ExtractorChoice, FieldSpec, FieldType, VectorField
 from models.ids import document_id, new_id
 from models.object import Blob, Object
+from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus
 from models.stored import Stored
 from models.task import Task, TaskType
@@ -125,6 +127,24 @@ def make_task(batch: Batch, **values: Any) -> Task:
             "type": TaskType.BATCH_SUBMIT,
             "batch_id": batch.id,
             "status": batch.status,
+        },
+        values,
+    )
+
+
+def make_row_error(batch: Batch, **values: Any) -> RowError:
+    """Return the error of one row."""
+    return _make(
+        RowError,
+        {
+            "id": new_id("err"),
+            "namespace_id": batch.namespace_id,
+            "batch_id": batch.id,
+            "collection_id": new_id("col"),
+            "block_id": new_id("blk"),
+            "category": ErrorCategory.VALIDATION,
+            "extractor": PASSTHROUGH.label,
+            "message": "The row lacks a field.",
         },
         values,
     )
