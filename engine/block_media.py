@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from engine.blob_cache import Occasion
@@ -52,10 +54,11 @@ async def extract_media(
     work: Work,
     rows: BlockRows,
     *,
+    index: npt.NDArray[np.int64],
     run: str,
     progress: ProgressClock,
 ) -> Extraction:
-    """Extract a block slice by slice; a row whose bytes cannot be had fails alone.
+    """Extract some rows of a block slice by slice; a row whose bytes cannot be had fails alone.
 
     Raises:
         StoreUnavailable: S3 does not answer.
@@ -65,7 +68,9 @@ async def extract_media(
     limit = stores.settings.engine.max_blob_bytes
     failures: list[RowFailure] = []
     tables: list[pa.Table] = []
-    async for part in _slices(rows, work.spec, read, limit, failures, progress.tick):
+    async for part in _slices(
+        rows, index.tolist(), work.spec, read, limit, failures, progress.tick
+    ):
         found = await pool.extract(_input(rows.table, work.spec, part), progress)
         progress.restart()
         table = await _store_media(stores, work, found.documents, progress.tick)
@@ -76,6 +81,7 @@ async def extract_media(
 
 async def _slices(
     rows: BlockRows,
+    numbers: list[int],
     spec: ExtractorSpec,
     read: Read,
     limit: int,
@@ -85,8 +91,6 @@ async def _slices(
     """Yield runs of rows with their bytes, at least one; note those that cannot be had."""
     wanted = [item for item in spec.inputs if item.kind == "blob"]
     columns = {item.name: rows.table.column(INPUT + item.name).to_pylist() for item in wanted}
-    failed = {failure.row for failure in rows.failures}
-    numbers = [row for row in range(rows.table.num_rows) if row not in failed]
     part = _Slice()
     for start in range(0, len(numbers), _FETCHED_AHEAD):
         group = numbers[start : start + _FETCHED_AHEAD]

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.blob_cache import BlobCache, Occasion
@@ -80,6 +81,10 @@ class InputReader:
             files = await self._upstream_files(block, progress)
             rows = await asyncio.to_thread(_flatten, files, collection, spec)
         progress()
+        if block.only:  # what else it reads was settled in the block that these were put off from
+            table = rows.table
+            chosen = pc.is_in(table.column("source_id"), pa.array(block.only))
+            rows = BlockRows(table.filter(chosen), [])
         reader = self.blobs.reader(Occasion(block.namespace_id, run or block.batch_id))
         table, failures = await fetch_texts(reader, rows.table, spec, progress)
         return replace(rows, table=table, failures=failures)

@@ -1,6 +1,6 @@
 """Builds what a block writes: documents, Parquet table, row errors and counts. Touches no store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from engine.catalog import extractor_spec
 from engine.inputs import BlockRows, output_fields
 from engine.spec import ROW, Extraction, ExtractorSpec, RowFailure
 from models.batch import Batch
-from models.block import Block, BlockCounts
+from models.block import Block, BlockCounts, Failure
 from models.collection import Collection
 from models.errors import ErrorCategory
 from models.ids import document_id, new_id
@@ -47,10 +47,34 @@ class Output:
     table: pa.Table
     counts: BlockCounts
     settled_sources: list[str]  # of all rows but the failed: these yield `documents`, no others
+    put_off: list[str]  # sources of the rows that are to be tried again
+    failure: Failure | None  # what most of the failed rows failed of
 
 
-def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
-    """Turn an extraction into what is stored."""
+@dataclass(frozen=True)
+class PutOff:
+    """Rows that are to be tried again after a delay, by what they failed of for now."""
+
+    failures: tuple[RowFailure, ...] = ()
+    delay: float = 0.0
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """Which rows."""
+        return frozenset(failure.row for failure in self.failures)
+
+
+def put_off_transient(failures: Sequence[RowFailure], *, at_least: float) -> PutOff:
+    """Return the rows of which the extractor says that another try may succeed."""
+    waiting = [failure for failure in failures if failure.transient]
+    if not waiting:
+        return PutOff()
+    delay = max(at_least, *(failure.retry_after for failure in waiting))
+    return PutOff(tuple(waiting), delay)
+
+
+def build_output(work: Work, rows: BlockRows, extraction: Extraction, put_off: PutOff) -> Output:
+    """Turn an extraction into what is stored, but for the rows that are put off."""
     table = extraction.documents
     index = table.column(ROW).to_numpy()
     ordinals = _ordinals(index)
@@ -68,17 +92,35 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction) -> Output:
     histories = [_history(work, parent["history"]) for parent in parents]
     documents = _documents(work, table, ids, ordinals.tolist(), parents, histories)
     if oversized := _oversized(rows, table, index, documents):
-        return build_output(work, rows, _without(extraction, oversized))
-    failures = {one.row: one for one in (*extraction.failures, *rows.failures)}
+        return build_output(work, rows, _without(extraction, oversized), put_off)
+    found = {one.row: one for one in (*extraction.failures, *rows.failures)}
+    failures = {row: one for row, one in found.items() if row not in put_off.rows}
     return Output(
         ids,
         documents,
         _errors(work, rows, failures, parents),
         _output_table(work, table, ids, ordinals, parents, histories),
-        _counts(rows, failures, index),
-        [parent["source_id"] for row, parent in enumerate(parents) if row not in failures]
+        _counts(rows, failures, index, put_off),
+        [parent["source_id"] for row, parent in enumerate(parents) if row not in found]
         + [one.source_id for one in rows.filtered],
+        [parents[row]["source_id"] for row in sorted(put_off.rows)],
+        _main_failure(work, failures.values()),
     )
+
+
+def _main_failure(work: Work, failures: Iterable[RowFailure]) -> Failure | None:
+    """Return the cause that most of the failed rows share."""
+    by_cause: dict[tuple[str, str, str], list[Failure]] = {}
+    for one in failures:
+        failure = Failure(
+            extractor=work.spec.label, category=one.category, message=one.message, hint=one.hint,
+            rows=1,
+        )  # fmt: skip
+        by_cause.setdefault(failure.cause, []).append(failure)
+    if not by_cause:
+        return None
+    most = max(by_cause.values(), key=len)
+    return most[0].model_copy(update={"rows": len(most)})
 
 
 def _oversized(
@@ -118,15 +160,19 @@ def _ordinals(index: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 
 def _counts(
-    rows: BlockRows, failures: Mapping[int, RowFailure], index: "np.ndarray[Any, Any]"
+    rows: BlockRows,
+    failures: Mapping[int, RowFailure],
+    index: "np.ndarray[Any, Any]",
+    put_off: PutOff,
 ) -> BlockCounts:
     succeeded = len(np.unique(index))
+    later = len(put_off.rows)  # counted when their own block is committed
     return BlockCounts(
-        rows_in=rows.rows_in,
+        rows_in=rows.rows_in - later,
         rows_filtered=len(rows.filtered),
         rows_missing_input=len(rows.missing),
         rows_failed=len(failures),
-        rows_skipped=rows.table.num_rows - len(failures) - succeeded,
+        rows_skipped=rows.table.num_rows - len(failures) - succeeded - later,
         rows_succeeded=succeeded,
         documents_written=len(index),
     )
@@ -227,7 +273,7 @@ def _errors(
         category=ErrorCategory.VALIDATION,
         extractor=work.spec.label,
         message="",
-        attempts=work.block.attempts,
+        attempts=work.block.tries + work.block.attempts,
     )
     failed = [
         pattern.model_copy(
@@ -238,6 +284,7 @@ def _errors(
                 "category": failure.category,
                 "message": failure.message,
                 "hint": failure.hint,
+                "transient": failure.transient,
             }
         )
         for row, failure in sorted(failures.items())

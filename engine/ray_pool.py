@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from engine.catalog import extractor_spec
 from engine.extractor_process import ExtractorProcess
 from engine.pools import Pool, ProgressClock
 from engine.spec import Extraction
 from models.endpoints import Endpoints
-from models.errors import ExtractorDied
+from models.errors import ExtractorDied, PoolUnavailable
 from models.fields import ExtractorChoice
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ _RETIRE_SECONDS: Final = 600.0  # of the last actor of a pool that nobody warmed
 _START_SECONDS: Final = 120.0
 _GROWTH_PAUSE: Final = 5.0  # after an actor beyond the first did not start
 _PROGRESS_SECONDS: Final = 1.0
+_NODE_DIED: Final = "node has died"  # Ray says it in words only
 
 
 @dataclass(eq=False)
@@ -113,6 +114,7 @@ class RayPool:
 
         Raises:
             ExtractorDied: the actor's process ended; another takes its place.
+            PoolUnavailable: no actor starts, or the node that it ran on is gone.
         """
         with progress.waiting():
             member = await self._acquire()
@@ -122,7 +124,7 @@ class RayPool:
             raise error.cause from None  # what the extractor itself raised
         except RayError as error:
             self._discard(member)
-            raise ExtractorDied(f"The process of {self._choice.label} ended.") from error
+            raise self._death(error) from error
         except asyncio.CancelledError:
             self._discard(member)  # what it computes nobody waits for
             raise
@@ -226,12 +228,20 @@ class RayPool:
             member.idle_since = time.monotonic()
         self._serve()
 
+    def _death(self, error: RayError) -> Exception:
+        label = self._choice.label
+        if _NODE_DIED in str(error):
+            return PoolUnavailable(f"A node that ran {label} is gone.")
+        if isinstance(error, OutOfMemoryError):
+            return ExtractorDied(f"The process of {label} was ended: its node ran out of memory.")
+        return ExtractorDied(f"The process of {label} ended.")
+
     def _cause(self, error: RayError | TimeoutError) -> Exception:
         if isinstance(error, RayTaskError) and error.cause is not None:
             cause: Exception = error.cause
             return cause
         waited = f" within {_START_SECONDS:.0f} s" if isinstance(error, TimeoutError) else ""
-        return ExtractorDied(f"A process of {self._choice.label} did not start{waited}.")
+        return PoolUnavailable(f"A process of {self._choice.label} did not start{waited}.")
 
     def _refuse(self, failure: Exception) -> None:
         logger.warning("%s did not start: %s", self._choice.label, failure)

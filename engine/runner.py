@@ -9,24 +9,24 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import Any, Final, TypeVar
 
-import pyarrow as pa
 from pymongo.errors import PyMongoError
 
 from engine.block_media import extract_media
+from engine.extraction import AllRowsFail, BlockExtraction, Index, RowsFailed, extract_rows
 from engine.inputs import BlockRows, InputReader
-from engine.output import Work
+from engine.output import PutOff, Work, put_off_transient
 from engine.pools import Pools, ProgressClock
-from engine.rows import INPUT
-from engine.spec import Extraction, ExtractorSpec
-from engine.writer import Stored, commit_block, fail_block, release, store_block
+from engine.spec import Extraction
+from engine.writer import commit_block, fail_block, release, store_block
 from models.batch import Batch, renew_batch
 from models.block import Block, claim_block, read_exhausted, renew_block
 from models.collection import Collection
 from models.errors import (
     ErrorCategory,
-    ExtractorDied,
+    ExtractorHung,
     Permanent,
     StaleBlock,
     StrataError,
@@ -39,7 +39,24 @@ _IDLE_SECONDS: Final = 0.5
 _BACKOFF_SECONDS: Final = 1.0
 _BACKOFF_CAP: Final = 300.0
 _RENEWALS: Final = 4  # looks at the progress of a block in the length of its lease
+_PASSING: Final = frozenset(
+    {
+        ErrorCategory.DEPENDENCY,
+        ErrorCategory.NETWORK,
+        ErrorCategory.RATE_LIMIT,
+        ErrorCategory.TIMEOUT,
+    }
+)
 T = TypeVar("T")
+
+
+class NoRowReady(Exception):
+    """Every row of a block is to be tried again later."""
+
+    def __init__(self, put_off: PutOff) -> None:
+        self.message = put_off.failures[0].message
+        self.delay = put_off.delay
+        super().__init__(self.message)
 
 
 class BatchRun:
@@ -154,8 +171,12 @@ class BatchRun:
             await self._attempt(work)
         except StaleBlock as stale:
             logger.info("%s", stale)
-        except ExtractorDied as error:
-            await self._retry(work, error.message, ErrorCategory.RESOURCE)
+        except RowsFailed as error:
+            await self._retry(work, error.message, error.category)
+        except AllRowsFail as error:
+            await self._fail(work, error.fault.category, error.fault.message)
+        except NoRowReady as waits:
+            await release(self._stores, work, error=waits.message, delay=waits.delay)
         except Transient as error:
             await self._retry(work, error.message, ErrorCategory.DEPENDENCY)
         except Permanent as error:
@@ -170,26 +191,36 @@ class BatchRun:
 
     async def _attempt(self, work: Work) -> None:
         clock = ProgressClock()
-        stored = await self._under_lease(work, clock, self._prepare(work, clock))
+        rows = await self._under_lease(
+            work,
+            clock,
+            self._reader.read(
+                work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
+            ),
+        )
+        extraction = await BlockExtraction(work, rows, call=partial(self._call, work, rows)).run()
+        put_off = self._put_off(work, extraction)
+        if put_off.failures and len(put_off.rows) == rows.table.num_rows:
+            raise NoRowReady(put_off)
+        stored = await self._under_lease(
+            work,
+            clock,
+            store_block(self._stores, work, rows, extraction, put_off, progress=clock.tick),
+        )
         async with self._committing:  # every commit changes the batch's own document
             await commit_block(self._stores, work, stored)
 
-    async def _prepare(self, work: Work, clock: ProgressClock) -> Stored:
-        rows = await self._reader.read(
-            work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
-        )
-        extraction = await self._extract(work, rows, clock)
-        return await store_block(self._stores, work, rows, extraction, progress=clock.tick)
-
-    async def _extract(self, work: Work, rows: BlockRows, clock: ProgressClock) -> Extraction:
+    async def _call(self, work: Work, rows: BlockRows, index: Index) -> Extraction:
+        clock = ProgressClock()
         pool = self._pools.pool(work.collection.extractor)
         if work.spec.handles_media:
-            return await extract_media(
-                self._stores, self._reader, pool, work, rows, run=self._run_id, progress=clock
-            )
-        batch = extractor_input(rows.table, work.spec)
-        extraction = await pool.extract(batch, clock)
-        return without_failed(extraction, rows)
+            doing = extract_media(
+                self._stores, self._reader, pool, work, rows,
+                index=index, run=self._run_id, progress=clock,
+            )  # fmt: skip
+        else:
+            doing = extract_rows(pool, work, rows, index, progress=clock)
+        return await self._under_lease(work, clock, doing)
 
     async def _under_lease(
         self, work: Work, clock: ProgressClock, doing: Coroutine[Any, Any, T]
@@ -210,7 +241,7 @@ class BatchRun:
 
         Raises:
             StaleBlock: the block is another's.
-            ExtractorDied: nothing moved; given up just before the lease runs out.
+            ExtractorHung: nothing moved; given up just before the lease runs out.
         """
         lease = self._settings.lease_seconds
         still = 0
@@ -219,39 +250,41 @@ class BatchRun:
             still = 0 if clock.moved() else still + 1
             if not still and not await renew_block(work.block, lease_seconds=lease):
                 raise StaleBlock(f"Block {work.block.id} was claimed by another.")
-        raise ExtractorDied(
+        raise ExtractorHung(
             f"No progress for {lease * still / _RENEWALS:.0f} s in "
             f"{work.collection.extractor.label}; the attempt was ended."
         )
 
+    def _put_off(self, work: Work, extraction: Extraction) -> PutOff:
+        """Return the rows that deserve another try; it is left to them alone when it is due."""
+        tried = work.block.tries + work.block.attempts
+        if tried >= self._settings.max_attempts or work.spec.needs_whole_tier:
+            return PutOff()
+        return put_off_transient(extraction.failures, at_least=self._delay(work))
+
+    def _delay(self, work: Work) -> float:
+        tried = work.block.tries + work.block.attempts
+        return random.uniform(0.1, min(_BACKOFF_CAP, _BACKOFF_SECONDS * 2**tried))
+
     async def _retry(self, work: Work, message: str, category: ErrorCategory) -> None:
         if work.block.attempts >= self._settings.max_attempts:
-            return await self._fail(work, category, message)
-        ceiling = min(_BACKOFF_CAP, _BACKOFF_SECONDS * 2**work.block.attempts)
-        await release(self._stores, work, error=message, delay=random.uniform(0.1, ceiling))
+            return await self._fail(work, category, message, transient=category in _PASSING)
+        await release(self._stores, work, error=message, delay=self._delay(work))
         return None
 
     async def _fail(
-        self, work: Work, category: ErrorCategory, message: str, *, hint: str = ""
+        self,
+        work: Work,
+        category: ErrorCategory,
+        message: str,
+        *,
+        hint: str = "",
+        transient: bool = False,
     ) -> None:
         hint = hint or "Mend the cause, then submit the objects in a new batch."
-        await fail_block(self._stores, work, category=category, error=message, hint=hint)
-
-
-def extractor_input(table: pa.Table, spec: ExtractorSpec) -> pa.RecordBatch:
-    """Return the columns that an extractor sees: its inputs under their own names."""
-    columns = {item.name: table.column(INPUT + item.name).combine_chunks() for item in spec.inputs}
-    return pa.RecordBatch.from_pydict(columns)
-
-
-def without_failed(extraction: Extraction, rows: BlockRows) -> Extraction:
-    """Drop what an extractor said of rows that had failed before it saw them."""
-    failed = {failure.row for failure in rows.failures}
-    if not failed:
-        return extraction
-    keep = pa.array([row not in failed for row in extraction.documents.column("row").to_pylist()])
-    failures = [failure for failure in extraction.failures if failure.row not in failed]
-    return Extraction(extraction.documents.filter(keep), failures)
+        await fail_block(
+            self._stores, work, category=category, error=message, hint=hint, transient=transient
+        )
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -115,12 +115,18 @@ class ExtractorSpec:
 
 @dataclass(frozen=True)
 class RowFailure:
-    """One input row that could not be extracted; its neighbours are unaffected."""
+    """One input row that could not be extracted; its neighbours are unaffected.
+
+    A `transient` one is tried again later, no sooner than after `retry_after` seconds, a bounded
+    number of times.
+    """
 
     row: int
     category: ErrorCategory
     message: str
     hint: str = ""
+    transient: bool = False
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True)

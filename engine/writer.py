@@ -12,7 +12,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pymongo import ReplaceOne, ReturnDocument
 
 from engine.inputs import BlockRows
-from engine.output import Output, Work, build_output
+from engine.output import Output, PutOff, Work, build_output
 from engine.spec import Extraction
 from engine.stale import remove_stale
 from engine.vector_columns import read_column
@@ -29,10 +29,12 @@ from models.batch import change_batch, complete_tier
 from models.block import (
     Block,
     BlockCounts,
+    Failure,
     Pointer,
     cancel_readers,
     finish_block,
     is_tier_open,
+    put_off_rows,
     release_block,
     renew_block,
     wake_readers,
@@ -57,6 +59,7 @@ class Stored:
 
     output: Output
     pointer: Pointer
+    retry_at: datetime  # of the rows that were put off
 
 
 async def store_block(
@@ -64,6 +67,7 @@ async def store_block(
     work: Work,
     rows: BlockRows,
     extraction: Extraction,
+    put_off: PutOff,
     *,
     progress: Callable[[], None],
 ) -> Stored:
@@ -73,13 +77,13 @@ async def store_block(
         StaleBlock: the block was claimed again or canceled meanwhile.
         StoreUnavailable: a store failed; the attempt may be repeated.
     """
-    output = await asyncio.to_thread(build_output, work, rows, extraction)
+    output = await asyncio.to_thread(build_output, work, rows, extraction, put_off)
     progress()
     pointer = await _store_artifact(stores, work, output)
     progress()
     await _require_ours(stores, work.block)
     await _store_points(stores, work, output, progress)
-    return Stored(output, pointer)
+    return Stored(output, pointer, now() + timedelta(seconds=put_off.delay))
 
 
 async def commit_block(stores: Stores, work: Work, stored: Stored) -> None:
@@ -127,7 +131,13 @@ async def release(stores: Stores, work: Work, *, error: str, delay: float) -> No
 
 
 async def fail_block(
-    stores: Stores, work: Work, *, category: ErrorCategory, error: str, hint: str
+    stores: Stores,
+    work: Work,
+    *,
+    category: ErrorCategory,
+    error: str,
+    hint: str,
+    transient: bool = False,
 ) -> None:
     """End a block that cannot be done: its rows count as failed, its readers are canceled."""
     rows = await _rows_of(work.block)
@@ -143,11 +153,19 @@ async def fail_block(
         message=error,
         hint=hint,
         rows=rows,
-        attempts=work.block.attempts,
+        attempts=work.block.tries + work.block.attempts,
+        transient=transient,
+    )
+    failure = Failure(
+        extractor=record.extractor, category=category, message=error, hint=hint, rows=rows
     )
 
     async def end(session: Session) -> Event | None:
-        values = {"counts": counts.model_dump(), "error_message": error}
+        values = {
+            "counts": counts.model_dump(),
+            "error_message": error,
+            "failure": failure.model_dump(),
+        }
         if not await finish_block(session, work.block, BlockStatus.FAILED, values):
             return None
         await RowError.get_pymongo_collection().insert_one(record.to_mongo(), session=session)
@@ -233,7 +251,11 @@ async def _make_true(
     session: Session, work: Work, stored: Stored
 ) -> tuple[Event, dict[str, list[str]]]:
     output = stored.output
-    values = {"output": stored.pointer.model_dump(), "counts": output.counts.model_dump()}
+    values = {
+        "output": stored.pointer.model_dump(),
+        "counts": output.counts.model_dump(),
+        "failure": None if output.failure is None else output.failure.model_dump(),
+    }
     if not await finish_block(session, work.block, BlockStatus.DONE, values):
         raise _stale(work.block)
     added = await _replace_documents(session, output.documents)
@@ -243,8 +265,13 @@ async def _make_true(
             [error.to_mongo() for error in output.errors], session=session
         )
     await _touch_collection(session, work, output, added)
+    if output.put_off:
+        await put_off_rows(session, work.block, output.put_off, not_before=stored.retry_at)
     await wake_readers(session, work.block)
-    event = await _count(session, work, output.counts, EventType.BLOCK_DONE, closed=1)
+    opened = 1 if output.put_off else 0
+    event = await _count(
+        session, work, output.counts, EventType.BLOCK_DONE, closed=1, opened=opened
+    )
     if event is None:
         raise _stale(work.block)
     return await _complete_tiers(session, work, event, [work.block.tier]), stale
@@ -296,6 +323,7 @@ async def _count(
     kind: EventType,
     *,
     closed: int,
+    opened: int = 0,
     message: str | None = None,
 ) -> Event | None:
     # The rows of the first tier were counted in when the batch was submitted.
@@ -316,7 +344,7 @@ async def _count(
     return await change_batch(
         session,
         {"_id": work.batch.id, "status": str(BatchStatus.PROCESSING)},
-        {"$inc": {"blocks_open": -closed, **increments}},
+        {"$inc": {"blocks_open": opened - closed, "blocks_total": opened, **increments}},
         kind,
         data,
     )

@@ -4,6 +4,7 @@
 so a row that kills its process is counted. Claims and leases use the server's clock.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -12,9 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from models.errors import ErrorCategory
+from models.ids import new_id
 from models.states import BLOCK_LIVE, BlockStatus, block_origins
 from models.stored import Namespaced, now
 
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
+_INHERITED = {
+    "namespace_id", "batch_id", "submission", "collection_id", "tier", "ordinal", "input", "reads",
+}  # fmt: skip
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
@@ -37,6 +44,43 @@ class Pointer(_Part):
     sha256: str
     rows: int
     bytes: int
+
+
+class Fault(_Part):
+    """A stretch of a block's rows that failed as a whole; `stop` is not in it."""
+
+    start: int
+    stop: int
+    category: ErrorCategory
+    message: str
+    hint: str = ""
+
+
+class Isolation(_Part):
+    """A search for the rows that fail whatever they are extracted with.
+
+    `running` is written before a stretch is run: when its process and ours die of it, the next
+    claim finds the suspect here. Each run allows one claim more.
+    """
+
+    faults: list[Fault] = []
+    running: tuple[int, int] | None = None
+    runs: int = 0
+
+
+class Failure(_Part):
+    """What most of the failed rows of a block failed of."""
+
+    extractor: str
+    category: ErrorCategory
+    message: str
+    hint: str = ""
+    rows: int
+
+    @property
+    def cause(self) -> tuple[str, str, str]:
+        """Equal for failures of one cause: numbers and quoted values in a message may differ."""
+        return self.extractor, str(self.category), _VALUES.sub("#", self.message)
 
 
 class BlockCounts(BaseModel):
@@ -64,8 +108,13 @@ class Block(Namespaced):
     input: Slice | None = None  # first tier: rows of the manifest
     reads: list[str] = []  # later tiers: the blocks whose documents are its rows
     waits_for: list[str] = []  # those of them that are not done
+    only: list[str] = []  # the source ids of its rows, when it has not all that it reads
+    tries: int = 0  # earlier ones of its rows, in the block that they were put off from
+    isolation: Isolation | None = None
+    failure: Failure | None = None
     epoch: int = 0
     attempts: int = 0
+    lost: int = 0  # those of them that ended without a word: the lease ran out
     owner: str | None = None
     not_before: datetime = _LONG_AGO  # never null: null sorts below every date
     lease_until: datetime = _LONG_AGO
@@ -112,12 +161,15 @@ async def insert_blocks(blocks: Sequence[Block]) -> None:
 async def claim_block(
     batch_id: str, submission: str, *, owner: str, lease_seconds: float, max_attempts: int
 ) -> Block | None:
-    """Take a block that is READY and due, or whose lease ran out; lowest tier first."""
+    """Take a block that is READY and due, or whose lease ran out; lowest tier first.
+
+    A block whose bad rows are searched for may be claimed once more for each run of the search.
+    """
     row = await Block.get_pymongo_collection().find_one_and_update(
         {
             "batch_id": batch_id,
             "submission": submission,
-            "attempts": {"$lt": max_attempts},
+            "$expr": {"$lt": ["$attempts", _claims(max_attempts)]},
             "$or": [
                 {"status": str(BlockStatus.READY), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
                 {"status": str(BlockStatus.LEASED), "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
@@ -130,6 +182,12 @@ async def claim_block(
                     "owner": owner,
                     "epoch": {"$add": ["$epoch", 1]},
                     "attempts": {"$add": ["$attempts", 1]},
+                    "lost": {
+                        "$add": [
+                            {"$ifNull": ["$lost", 0]},
+                            {"$cond": [{"$eq": ["$status", str(BlockStatus.LEASED)]}, 1, 0]},
+                        ]
+                    },
                     "started_at": "$$NOW",
                     "lease_until": _lease(lease_seconds),
                 }
@@ -139,6 +197,45 @@ async def claim_block(
         return_document=ReturnDocument.AFTER,
     )
     return None if row is None else Block.model_validate(row)
+
+
+def _claims(max_attempts: int) -> dict[str, Any]:
+    return {"$add": [max_attempts, {"$ifNull": ["$isolation.runs", 0]}]}
+
+
+async def note_isolation(block: Block, isolation: Isolation) -> bool:
+    """Write down a search's state, if the block is still ours; False when it is another's."""
+    result = await Block.get_pymongo_collection().update_one(
+        _held(block), {"$set": {"isolation": isolation.model_dump()}}
+    )
+    return result.matched_count == 1
+
+
+async def put_off_rows(
+    session: AsyncClientSession, block: Block, sources: Sequence[str], *, not_before: datetime
+) -> None:
+    """Make a block of those rows of one that are to be tried again; its readers wait for both."""
+    rest = Block(
+        id=new_id("blk"),
+        **block.model_dump(include=_INHERITED),
+        rows=len(sources),
+        status=BlockStatus.READY,
+        only=list(sources),
+        tries=block.tries + block.attempts,
+        not_before=not_before,
+    )
+    blocks = Block.get_pymongo_collection()
+    await blocks.insert_one(rest.to_mongo(), session=session)
+    await blocks.update_many(
+        {
+            "batch_id": block.batch_id,
+            "submission": block.submission,
+            "waits_for": block.id,
+            "status": str(BlockStatus.WAITING),
+        },
+        {"$push": {"reads": rest.id, "waits_for": rest.id}},
+        session=session,
+    )
 
 
 async def renew_block(block: Block, *, lease_seconds: float) -> bool:
@@ -239,8 +336,12 @@ async def read_exhausted(
             "batch_id": batch_id,
             "submission": submission,
             "status": str(BlockStatus.LEASED),
-            "attempts": {"$gte": max_attempts},
-            "$expr": {"$lt": ["$lease_until", "$$NOW"]},
+            "$expr": {
+                "$and": [
+                    {"$lt": ["$lease_until", "$$NOW"]},
+                    {"$gte": ["$attempts", _claims(max_attempts)]},
+                ]
+            },
         }
     )
     async for row in cursor:

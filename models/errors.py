@@ -6,7 +6,9 @@ StrataError
 │   ├── RayUnavailable
 │   ├── AddressUnavailable
 │   ├── IdempotencyInProgress
+│   ├── PoolUnavailable  where an extractor runs; no row's fault
 │   └── ExtractorDied
+│       └── ExtractorHung
 └── Permanent            do not
     ├── NotFound         absent and foreign read the same
     ├── Unauthenticated
@@ -100,10 +102,22 @@ class AddressUnavailable(Transient):
     code = "ADDRESS_UNAVAILABLE"
 
 
+class PoolUnavailable(Transient):
+    """An extractor could not be started, or the node that it ran on is gone."""
+
+    code = "POOL_UNAVAILABLE"
+
+
 class ExtractorDied(Transient):
     """The process that ran an extractor ended under it."""
 
     code = "EXTRACTOR_DIED"
+
+
+class ExtractorHung(ExtractorDied):
+    """The process that ran an extractor made no progress and was ended."""
+
+    code = "EXTRACTOR_HUNG"
 
 
 class Permanent(StrataError):

@@ -25,6 +25,7 @@ class RowError(Namespaced):
     hint: str = ""
     rows: int = 1
     attempts: int = 1
+    transient: bool = False  # another try may succeed
 
     class Settings:
         """Where it is stored and how it is found."""

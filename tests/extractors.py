@@ -3,8 +3,10 @@
 All make one document for each word of `text`; some words have a meaning of their own.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,8 @@ EXTRACTORS: Final = {
     "dying@v1": "tests.extractors:Dying",
     "unready@v1": "tests.extractors:Unready",
     "halves@v1": "tests.extractors:Halves",
+    "poisoned@v1": "tests.extractors:Poisoned",
+    "busy@v1": "tests.extractors:Busy",
 }
 VECTOR: Final = VectorField(name="embedding", dimension=4)
 
@@ -251,6 +255,103 @@ class Dying(Constant):
             (graves / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return self.documents(list(words(rows)))
+
+
+class PoisonedParameters(Parameters):
+    """Where to note how many rows each call has, if anywhere."""
+
+    calls: str | None = None
+
+
+class Poisoned(Constant):
+    """Some words are the end of the call that meets them, or of its process."""
+
+    spec: ClassVar = _spec("poisoned", PoisonedParameters)
+    parameters: PoisonedParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Meet every word."""
+        if self.parameters.calls is not None:
+            with Path(self.parameters.calls).open("a") as file:
+                file.write(f"{rows.num_rows}\n")
+        found = list(words(rows))
+        said = {word for _, word in found}
+        for word, suffer in POISONS.items():
+            if word in said:
+                suffer()
+        made = self.documents(found)
+        if "nan" in said:
+            vectors = pa.array(np.full(4 * len(found), np.nan, np.float32))
+            return Extraction(_with_vectors(made.documents, vectors, 4))
+        if "dimension" in said:
+            vectors = pa.array(np.zeros(3 * len(found), np.float32))
+            return Extraction(_with_vectors(made.documents, vectors, 3))
+        return made
+
+
+def _with_vectors(documents: pa.Table, vectors: pa.Array, dimension: int) -> pa.Table:
+    index = documents.schema.get_field_index(VECTOR.name)
+    column = pa.FixedSizeListArray.from_arrays(vectors, dimension)
+    return documents.set_column(index, VECTOR.name, column)
+
+
+def _raise() -> None:
+    raise ValueError("a word that raises")
+
+
+def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+def _loop() -> None:
+    while True:
+        time.sleep(0.01)
+
+
+def _out_of_memory() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)  # what the kernel does then
+
+
+POISONS: Final = {
+    "raise": _raise,
+    "segfault": _segfault,
+    "loop": _loop,
+    "oom": _out_of_memory,
+    "exit": sys.exit,
+}
+
+
+class BusyParameters(Parameters):
+    """A file of every row that it has met, and how often a busy row is busy."""
+
+    met: str
+    times: int = 1
+
+
+class Busy(Constant):
+    """Has no time for rows that say `busy`, the first times; and says that this passes."""
+
+    spec: ClassVar = _spec("busy", BusyParameters)
+    parameters: BusyParameters
+
+    def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
+        """Note every row, and put off the busy ones."""
+        met = Path(self.parameters.met)
+        before = met.read_text().splitlines() if met.exists() else []
+        texts: list[str] = rows.column("text").to_pylist()
+        with met.open("a") as file:
+            file.writelines(f"{text}\n" for text in texts)
+        busy = {
+            row
+            for row, text in enumerate(texts)
+            if "busy" in text and before.count(text) < self.parameters.times
+        }
+        made = self.documents([(row, word) for row, word in words(rows) if row not in busy])
+        failures = [
+            RowFailure(row, ErrorCategory.RATE_LIMIT, "Too busy.", transient=True)
+            for row in sorted(busy)
+        ]
+        return Extraction(made.documents, failures)
 
 
 class Unready(Constant):

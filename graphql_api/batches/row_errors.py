@@ -18,6 +18,7 @@ class RowError(Node):
     extractor: str = strawberry.field(description="The extractor.")
     rows: int = strawberry.field(description="How many rows it speaks of.")
     attempts: int = strawberry.field(description="How often it was tried.")
+    transient: bool = strawberry.field(description="Whether another try may succeed.")
     object_id: strawberry.ID | None = strawberry.field(
         description="The object; null for a whole block."
     )
@@ -36,6 +37,7 @@ def show_row_error(model: RowErrorModel) -> RowError:
         extractor=model.extractor,
         rows=model.rows,
         attempts=model.attempts,
+        transient=model.transient,
         object_id=None if object_id is None else strawberry.ID(object_id),
         collection_id=strawberry.ID(model.collection_id),
         created_at=DateTime(model.created_at),

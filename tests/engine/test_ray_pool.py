@@ -8,7 +8,7 @@ import pytest
 
 from engine import runner
 from engine.pools import ProgressClock
-from models.errors import ExtractorDied, ExtractorUnavailable
+from models.errors import ExtractorDied, ExtractorUnavailable, PoolUnavailable
 from models.fields import ExtractorChoice
 from models.states import BlockStatus
 from models.stores import Stores
@@ -174,7 +174,7 @@ async def test_a_start_that_hangs_is_given_up(
     monkeypatch.setattr("engine.ray_pool._START_SECONDS", 0.001)
     pool = pool_of(ray_pools, choice("constant@v1"))
 
-    with pytest.raises(ExtractorDied, match="did not start within"):
+    with pytest.raises(PoolUnavailable, match="did not start within"):
         await extract(pool)
 
 

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.catalog import make_extractor
+from engine.extraction import extractor_input
 from engine.inline_pool import InlinePools
 from engine.inputs import InputReader
-from engine.output import Work
-from engine.runner import extractor_input
+from engine.output import PutOff, Work
 from engine.writer import Stored, commit_block, store_block
 from models.batch import Batch
 from models.batch_member import add_members
@@ -66,7 +66,7 @@ async def write(stores: Stores, work: Work) -> Writing:
     )
     extractor = make_extractor(work.collection.extractor, stores.settings.cache)
     extraction = extractor.run(extractor_input(rows.table, work.spec), lambda _: None)
-    stored = await store_block(stores, work, rows, extraction, progress=lambda: None)
+    stored = await store_block(stores, work, rows, extraction, PutOff(), progress=lambda: None)
     return Writing(work, stored)
 
 
