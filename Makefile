@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+UP := .venv/.up
 INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: up test check bench chaos lock clean chromium
 
-up: $(INSTALLED)  ## start everything and run the demo
+up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
 
 test: $(INSTALLED) chromium check  ## everything that CI runs
@@ -39,7 +40,7 @@ $(NODE): tests/conformance/package.json tests/conformance/package-lock.json
 	cd tests/conformance && npm ci
 	@touch $@
 
-$(INSTALLED): pyproject.toml requirements.lock requirements-nets.lock
+$(UP): pyproject.toml requirements.lock requirements-nets.lock
 	@echo "Installing into .venv ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
@@ -50,10 +51,18 @@ $(INSTALLED): pyproject.toml requirements.lock requirements-nets.lock
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib graphql_api workers engine models || true
 	@touch $@
 
-lock:  ## renew the lock file after a change of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-		--extra embedded --extra fastembed --group dev --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+# On top of it what tests and checks need: tools, and the libraries of every extractor.
+$(INSTALLED): $(UP) requirements-test.lock
+	@echo "Installing what the tests need ..."
+	@$(UV) --require-hashes -r requirements-test.lock
+	@touch $@
+
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+lock:  ## renew the lock files after a change of pyproject.toml: all first, then the part for `up`
+	$(COMPILE) --all-extras --group local --group dev --output-file requirements-test.lock
+	$(COMPILE) --constraint requirements-test.lock \
+		--extra embedded --extra fastembed --group local --output-file requirements.lock
 
 chromium:  ## a browser for the tests of pages; no wheel carries one
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \

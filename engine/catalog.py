@@ -16,6 +16,7 @@ from models.fields import ExtractorChoice
 
 CATALOG: Final = {
     "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
+    "image@v1": "engine.extractors.image:ImageExtractor",
     "text@v1": "engine.extractors.text:TextExtractor",
 }
 
