@@ -15,8 +15,10 @@ from models.errors import InvalidParameters, UnknownExtractor
 from models.fields import ExtractorChoice
 
 CATALOG: Final = {
-    "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
     "image@v1": "engine.extractors.image:ImageExtractor",
+    "late_interaction@v1": "engine.extractors.late_interaction:LateInteractionExtractor",
+    "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
+    "sparse@v1": "engine.extractors.sparse:SparseExtractor",
     "text@v1": "engine.extractors.text:TextExtractor",
 }
 

@@ -1,18 +1,26 @@
-"""Text in pieces: by characters, words, sentences or paragraphs, with an overlap if asked for.
+"""Text in pieces by units of one kind, or as large as they may be, with an overlap if asked for.
 
-Pure functions. Every piece is a slice of the text, and says which; only blanks between two units
-can be in no piece. Sentences are found by punctuation and a list of abbreviations: good for
-European languages, Chinese and Japanese, wrong now and then, the same every time. Words are what
-blanks part; Chinese and Japanese, written without, count by the character.
+Units are characters, tokens, words, sentences or paragraphs, and `chunk_size` counts them. For
+`recursive` and `markdown` it counts characters, and cuts are made where they hurt least; in
+Markdown each heading begins a piece too. Every piece is a slice of the text, and says which; only
+blanks between two units can be in no piece. Sentences are found by punctuation and a list of
+abbreviations: good for European languages, Chinese and Japanese, wrong now and then, the same every
+time. Words are what blanks part; Chinese and Japanese, written without, count by the character.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from typing import Final, Literal
 
-SplitBy = Literal["none", "characters", "words", "sentences", "paragraphs"]
+from engine.headings import find_headings
+from engine.packing import Span, pack
+
+SplitBy = Literal[
+    "none", "characters", "tokens", "words", "sentences", "paragraphs", "recursive", "markdown"
+]
 LARGEST_CHUNK: Final = 10_000
 LARGEST_OVERLAP: Final = 5_000
 
@@ -40,8 +48,7 @@ BEFORE_NUMBERS: Final = re.compile(
 INITIALS: Final = re.compile(r"[A-ZÀ-Þ](?:\.[A-ZÀ-Þ])*")  # J. Smith, U.S. Army
 LIST_NUMBER: Final = re.compile(r"(?:\A|\n)[^\S\n]*\d{1,3}\Z")
 LOOK_ROUND: Final = 24  # characters before and after a full stop that are read to judge it
-
-Span = tuple[int, int]
+LINE: Final = re.compile(r"[^\n]++")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +61,30 @@ class Piece:
 
 
 def split_text(
-    text: str, by: SplitBy, *, chunk_size: int = 1_000, chunk_overlap: int = 0
+    text: str,
+    by: SplitBy,
+    *,
+    chunk_size: int = 1_000,
+    chunk_overlap: int = 0,
+    tokens: Callable[[str], Iterable[Span]] | None = None,
 ) -> Iterator[Piece]:
     """Return the pieces of a text in order; a blank text has none.
 
     Each piece has `chunk_size` units, the last one maybe fewer, and begins with the last
     `chunk_overlap` units of the piece before. Lazy, because a large overlap multiplies the text:
     up to `chunk_size / (chunk_size - chunk_overlap)` times.
+    `tokens` finds the tokens of a text, for those who split by them.
     """
     require_chunks(chunk_size, chunk_overlap)
-    step = chunk_size - chunk_overlap
-    spans = _spans(text, by, size=chunk_size, step=step)
+    if by == "tokens":
+        if tokens is None:
+            raise ValueError("splitting by tokens needs a tokenizer")
+        step = chunk_size - chunk_overlap
+        spans = _windows(_contiguous(text, tokens(text)), size=chunk_size, step=step)
+    else:
+        spans = _spans(text, by, size=chunk_size, overlap=chunk_overlap)
     pieces = (Piece(text[start:end], start, end) for start, end in spans)
-    return (piece for piece in pieces if not piece.text.isspace())
+    return (piece for piece in pieces if piece.text and not piece.text.isspace())
 
 
 def require_chunks(chunk_size: int, chunk_overlap: int) -> None:
@@ -81,19 +99,53 @@ def require_chunks(chunk_size: int, chunk_overlap: int) -> None:
         )
 
 
-def _spans(text: str, by: SplitBy, *, size: int, step: int) -> Iterator[Span]:
+def _spans(text: str, by: SplitBy, *, size: int, overlap: int) -> Iterator[Span]:
+    step = size - overlap
     match by:
         case "none":
             return iter([(0, len(text))] if text else [])
         case "characters":
             return _slices(len(text), size=size, step=step)
         case "words":
-            units: Iterable[Span] = (match.span() for match in WORD.finditer(text))
+            units: Iterable[Span] = _words(text)
         case "sentences":
             units = _trimmed(text, _sentences(text))
         case "paragraphs":
-            units = _trimmed(text, _between(text, PARAGRAPH_END.finditer(text)))
+            units = _trimmed(text, _paragraphs(text))
+        case "recursive":
+            return _packed(text, (0, len(text)), size=size, overlap=overlap)
+        case _:
+            return _sections(text, size=size, overlap=overlap)
     return _windows(units, size=size, step=step)
+
+
+def _packed(text: str, span: Span, *, size: int, overlap: int) -> Iterator[Span]:
+    """Cut a part of a text down to `size` characters: at paragraphs first, in words last."""
+    cuts = (_trimmed_paragraphs, _lines, _trimmed_sentences, _words)
+    return _trimmed(text, pack(text, span, size=size, overlap=overlap, cuts=cuts))
+
+
+def _sections(text: str, *, size: int, overlap: int) -> Iterator[Span]:
+    """Begin a piece at each heading; no piece reaches back over one."""
+    places = [0, *(place for place in find_headings(text) if place), len(text)]
+    for span in pairwise(places):
+        yield from _packed(text, span, size=size, overlap=overlap)
+
+
+def _contiguous(text: str, tokens: Iterable[Span]) -> Iterator[Span]:
+    """Stretch each token to the next: what a tokenizer passes over belongs to a piece as well."""
+    start = 0
+    for first, _ in islice(tokens, 1, None):
+        place = max(first, start)
+        yield _without_blanks(text, start, place)
+        start = place
+    yield _without_blanks(text, start, len(text))
+
+
+def _without_blanks(text: str, start: int, end: int) -> Span:
+    unit = text[start:end]
+    start += len(unit) - len(unit.lstrip())
+    return start, start + len(unit.strip())
 
 
 def _slices(length: int, *, size: int, step: int) -> Iterator[Span]:
@@ -117,6 +169,26 @@ def _windows(units: Iterable[Span], *, size: int, step: int) -> Iterator[Span]:
                 window.popleft()
     if fresh:
         yield window[0][0], window[-1][1]
+
+
+def _paragraphs(text: str) -> Iterator[Span]:
+    return _between(text, PARAGRAPH_END.finditer(text))
+
+
+def _trimmed_paragraphs(text: str) -> Iterator[Span]:
+    return _trimmed(text, _paragraphs(text))
+
+
+def _trimmed_sentences(text: str) -> Iterator[Span]:
+    return _trimmed(text, _sentences(text))
+
+
+def _lines(text: str) -> Iterator[Span]:
+    return _trimmed(text, (match.span() for match in LINE.finditer(text)))
+
+
+def _words(text: str) -> Iterator[Span]:
+    return (match.span() for match in WORD.finditer(text))
 
 
 def _between(text: str, ends: Iterable[re.Match[str]]) -> Iterator[Span]:

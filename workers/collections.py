@@ -1,5 +1,6 @@
 """Creating a collection: what could go wrong later is checked now, its output is computed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -71,7 +72,9 @@ async def open_collection(
         parameters_hash=parameters_hash(parameters),
     )
     used = settings or Settings()
-    vectors = require_available(choice, used.cache, used.embeddings)
+    vectors = await asyncio.to_thread(  # it may have to import the library that lists nets
+        require_available, choice, used.cache, used.embeddings
+    )
     schema = await read_source(scope, draft.source)
     source = require_filter(draft.source, schema)
     mappings = _mappings(spec, parameters, draft.input_mappings, schema)

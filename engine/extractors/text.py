@@ -1,77 +1,49 @@
 """text@v1: splits a text into pieces and embeds each; one document a piece."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from engine.nets import DEFAULT_NET, Net, NetError, load_net, net_dimension
-from engine.spec import (
-    ROW,
-    Extraction,
-    Extractor,
-    ExtractorSpec,
-    InputSpec,
-    OutputSpec,
-    Parameters,
-    Progress,
-    RowFailure,
-)
-from engine.splitting import Piece, SplitBy, split_text
-from engine.vector_columns import dense_column
-from models.errors import ErrorCategory, ExtractorUnavailable
-from models.fields import FieldType, VectorField
+from engine.language import LanguageDetector
+from engine.nets import DEFAULT_NET, Net, NetError, load_net, net_dimension, require_net
+from engine.nets.bm25 import Language, TermWeights, require_bm25
+from engine.pieces import INPUTS, OUTPUTS, Pieces, SplitParameters, split_rows
+from engine.spec import Extraction, Extractor, ExtractorSpec, OutputSpec, Parameters, Progress
+from engine.vector_columns import dense_column, sparse_column
+from models.errors import ExtractorUnavailable
+from models.fields import FieldType, VectorField, VectorKind
 from models.points import Floats, QueryVector
 
-VECTOR = "embedding"
-_MAX_PIECES = 20_000  # of one text; some 30 MB of vectors
+VECTOR: Final = "embedding"
+TERMS: Final = "terms"
+_AVERAGE_LENGTH: Final = 256.0  # words of a piece, of which BM25 makes little if it is wrong
+_K, _B = 1.2, 0.75  # the usual ones
 
 
-class TextParameters(Parameters):
+class TextParameters(SplitParameters):
     """How to split, and which net embeds."""
 
-    split_by: SplitBy = Field(
-        "none", description="Unit in which chunk_size and chunk_overlap count."
-    )
-    chunk_size: int = Field(1000, ge=1, le=10_000, description="Units in a piece.")
-    chunk_overlap: int = Field(0, ge=0, le=5_000, description="Units shared by neighbours.")
     net: str = Field(
         DEFAULT_NET, description="Sentence-embedding net: a name, or a folder on the server."
     )
     token_budget: int = Field(512, ge=16, le=65_536, description="Tokens in one call of the net.")
-
-    @model_validator(mode="after")
-    def _overlap_leaves_progress(self) -> Self:
-        if self.chunk_overlap >= self.chunk_size:
-            raise ValueError("chunk_overlap must be smaller than chunk_size")
-        return self
+    terms: Language | None = Field(
+        None,
+        description="Language of a second, sparse vector `terms` of BM25 weights, for hybrid "
+        "search; none neither stems nor leaves words out. Without it there is no such vector.",
+    )
+    detect_language: bool = Field(False, description="Whether to fill in `language`.")
 
 
 def _vectors(parameters: Parameters, cache: Path) -> tuple[VectorField, ...]:
     assert isinstance(parameters, TextParameters)  # the spec's own model
-    return (VectorField(name=VECTOR, dimension=net_dimension(parameters.net, cache=cache)),)
-
-
-@dataclass
-class _Pieces:
-    """Columns of the documents to be, before their vectors."""
-
-    rows: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    chunks: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-
-    def append(self, row: int, index: int, piece: Piece) -> None:
-        self.rows.append(row)
-        self.texts.append(piece.text)
-        self.chunks.append(index)
-        self.starts.append(piece.start)
-        self.ends.append(piece.end)
+    dense = VectorField(name=VECTOR, dimension=net_dimension(parameters.net, cache=cache))
+    if parameters.terms is None:
+        return (dense,)
+    terms = VectorField(name=TERMS, dimension=0, distance="dot", kind=VectorKind.SPARSE, idf=True)
+    return dense, terms
 
 
 class TextExtractor(Extractor):
@@ -81,19 +53,29 @@ class TextExtractor(Extractor):
         name="text",
         version="v1",
         description="Splits a text into pieces and embeds each with a sentence-embedding net.",
-        inputs=(InputSpec("text", "text", "The text."),),
+        inputs=INPUTS,
         outputs=(
-            OutputSpec("text", FieldType.STRING, pa.large_string(), "The piece."),
-            OutputSpec("chunk_index", FieldType.INTEGER, pa.int32(), "Place in its text, from 0."),
-            OutputSpec("start_char", FieldType.INTEGER, pa.int32(), "First character, from 0."),
-            OutputSpec("end_char", FieldType.INTEGER, pa.int32(), "One past the last character."),
+            *OUTPUTS,
+            OutputSpec(
+                "language", FieldType.STRING, pa.string(),
+                "ISO 639 code of the whole text's language; absent where it cannot be told.",
+            ),
         ),
         parameters=TextParameters,
         vectors=_vectors,
         position_fields=("chunk_index",),
-    )
+        memory_mb=1024,
+    )  # fmt: skip
     parameters: TextParameters
     _net: Net
+    _terms: TermWeights
+    _languages: LanguageDetector
+
+    def require(self) -> None:
+        """Ask for the net's files, and for BM25's libraries where its vector is wanted."""
+        require_net(self.parameters.net, cache=self.cache)
+        if self.parameters.terms is not None:
+            require_bm25()
 
     def setup(self) -> None:
         """Load the net, on one thread: a process for each core beats threads in one process.
@@ -103,71 +85,48 @@ class TextExtractor(Extractor):
         """
         try:
             self._net = load_net(self.parameters.net, cache=self.cache, threads=1)
+            if self.parameters.terms is not None:
+                self._terms = TermWeights(
+                    self.parameters.terms,
+                    k=_K,
+                    b=_B,
+                    average_length=_AVERAGE_LENGTH,
+                    cache=self.cache,
+                )
         except NetError as error:
             raise ExtractorUnavailable(error.message, hint=error.hint) from error
+        if self.parameters.detect_language:
+            self._languages = LanguageDetector()
 
     def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
         """Split every text, then embed all pieces of the block together, sorted by length."""
-        pieces, failures = self._split(rows.column("text").to_pylist())
+        texts = rows.column("text").to_pylist()
+        pieces, failures = split_rows(texts, self.parameters, tokens=self._net.spans)
         vectors = self._net.embed(
             pieces.texts, token_budget=self.parameters.token_budget, on_progress=progress
         )
-        return Extraction(self._table(pieces, vectors), failures)
+        columns = {
+            **pieces.columns(),
+            "language": pa.array(self._languages_of(texts, pieces), pa.string()),
+            VECTOR: dense_column(vectors),
+            **self._term_columns(pieces, lambda done: progress(len(pieces.texts) + done)),
+        }
+        return Extraction(pa.table(columns, schema=self.schema()), failures)
 
     def encode_query(self, text: str, vector: str) -> QueryVector:
-        """Embed a query as the pieces are embedded."""
+        """Embed a query as the pieces are embedded, or return its terms."""
+        if vector == TERMS:
+            return self._terms.weigh_query(text)
         encoded: Floats = self._net.embed([text])[0]
         return encoded
 
-    def _split(self, texts: list[str]) -> tuple[_Pieces, list[RowFailure]]:
-        pieces, failures = _Pieces(), []
-        for row, text in enumerate(texts):
-            if not text.strip():
-                failures.append(_empty(row))
-                continue
-            found = list(islice(self._pieces(text), _MAX_PIECES + 1))
-            if len(found) > _MAX_PIECES:
-                failures.append(_too_many(row))
-                continue
-            for index, piece in enumerate(found):
-                pieces.append(row, index, piece)
-        return pieces, failures
+    def _languages_of(self, texts: list[str], pieces: Pieces) -> list[str | None]:
+        if not self.parameters.detect_language:
+            return [None] * len(pieces.rows)
+        found = {row: self._languages.detect(texts[row]) for row in dict.fromkeys(pieces.rows)}
+        return [found[row] for row in pieces.rows]
 
-    def _pieces(self, text: str) -> Iterator[Piece]:
-        return split_text(
-            text,
-            self.parameters.split_by,
-            chunk_size=self.parameters.chunk_size,
-            chunk_overlap=self.parameters.chunk_overlap,
-        )
-
-    def _table(self, pieces: _Pieces, vectors: Floats) -> pa.Table:
-        return pa.table(
-            {
-                ROW: pa.array(pieces.rows, pa.int32()),
-                "text": pa.array(pieces.texts, pa.large_string()),
-                "chunk_index": pa.array(pieces.chunks, pa.int32()),
-                "start_char": pa.array(pieces.starts, pa.int32()),
-                "end_char": pa.array(pieces.ends, pa.int32()),
-                VECTOR: dense_column(vectors),
-            },
-            schema=self.schema(),
-        )
-
-
-def _empty(row: int) -> RowFailure:
-    return RowFailure(
-        row,
-        ErrorCategory.VALIDATION,
-        "The text is empty.",
-        hint="Give the object some text, or leave it out of the batch.",
-    )
-
-
-def _too_many(row: int) -> RowFailure:
-    return RowFailure(
-        row,
-        ErrorCategory.RESOURCE,
-        f"The text splits into more than {_MAX_PIECES} pieces.",
-        hint="Choose a larger chunk_size or a smaller chunk_overlap.",
-    )
+    def _term_columns(self, pieces: Pieces, progress: Progress) -> dict[str, Any]:
+        if self.parameters.terms is None:
+            return {}
+        return {TERMS: sparse_column(self._terms.weigh(pieces.texts, on_progress=progress))}

@@ -1,4 +1,4 @@
-"""Sentence-embedding nets: texts in, unit vectors out. Knows no extractor, no queue and no store.
+"""Nets and weights for texts: texts in, vectors out. Knows no extractor, no queue and no store.
 
 Importing this package loads no runtime, tokenizer or weights; `load_net` does.
 
@@ -7,7 +7,7 @@ folder `<cache>/nets/<name>/`, the list of fastembed with its files under `<cach
 """
 
 from engine.nets.errors import NetError, NetInvalid, NetMissing
-from engine.nets.loading import DEFAULT_NET, load_net, net_dimension
+from engine.nets.loading import DEFAULT_NET, load_net, net_dimension, require_net
 from engine.nets.net import TOKEN_BUDGET, Net
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "NetMissing",
     "load_net",
     "net_dimension",
+    "require_net",
 ]

@@ -1,8 +1,4 @@
-"""Nets by name from the list of fastembed, an optional library.
-
-Nothing is downloaded here: a worker that fetches gigabytes at its first text looks like one that
-hangs. The hint of the error is the command that does it.
-"""
+"""Sentence-embedding nets by name from the list of fastembed, an optional library."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.nets.errors import NetInvalid, NetMissing
+from engine.nets.listed import listed_dimension, open_listed, require_listed
 from engine.nets.net import Net
 from engine.nets.tokens import TokenReader
 
@@ -39,36 +35,16 @@ class FastembedNet(Net):
 def load_fastembed(name: str, *, cache: Path, threads: int) -> Net:
     """Load a net of fastembed whose files are already under `<cache>/fastembed/`."""
     dimension = fastembed_dimension(name, cache=cache)
-    from fastembed import TextEmbedding
-
-    folder = cache / "fastembed"
-    try:
-        model: Any = TextEmbedding(
-            name, cache_dir=str(folder), threads=threads, local_files_only=True
-        )
-    except ValueError as error:
-        raise NetMissing(f"the files of net {name} are not here", _fetch(name, folder)) from error
-    except Exception as error:  # the runtime's own errors share no narrower class
-        raise NetInvalid(f"net {name} in {folder} cannot be run: {error}") from error
+    model = open_listed("TextEmbedding", name, cache=cache, threads=threads)
     limit = model.model.tokenizer.truncation["max_length"]
     return FastembedNet(name, model, dimension=dimension, max_tokens=limit)
 
 
 def fastembed_dimension(name: str, *, cache: Path | None) -> int:
     """Return the length of the vectors of a net that fastembed lists."""
-    place = cache / "nets" / name if cache else f"<cache>/nets/{name}"
-    try:
-        from fastembed import TextEmbedding
-    except ImportError as error:
-        hint = f"put its files into {place}, or pip install fastembed"
-        raise NetMissing(f"net {name} is not here", hint) from error
-    try:
-        return int(TextEmbedding.get_embedding_size(name))
-    except ValueError as error:
-        hint = f"put its files into {place}"
-        raise NetMissing(f"net {name} is not here, nor in the list of fastembed", hint) from error
+    return listed_dimension("TextEmbedding", name, cache=cache)
 
 
-def _fetch(name: str, folder: Path) -> str:
-    call = f"from fastembed import TextEmbedding as T; T({name!r}, cache_dir={str(folder)!r})"
-    return f'where there is a network: python -c "{call}"; then copy the folder here'
+def require_fastembed(name: str, *, cache: Path) -> None:
+    """Check that a listed net's files are here."""
+    require_listed("TextEmbedding", name, cache=cache)

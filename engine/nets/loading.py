@@ -51,16 +51,41 @@ def net_dimension(name: str, *, cache: Path | None = None) -> int:
     return fastembed_dimension(name, cache=cache)
 
 
+def require_net(name: str, *, cache: Path) -> None:
+    """Check, without loading it, that a net's files are here.
+
+    The default net is left out: its wheel belongs to where texts are embedded, and a server that
+    only answers queries of other kinds needs none.
+
+    Raises:
+        NetMissing, NetInvalid: as `load_net` would.
+    """
+    if name in DEFAULT_NAMES:
+        return
+    folder = _find_folder(name, cache)
+    if folder is None:
+        from engine.nets.fastembed_net import require_fastembed
+
+        require_fastembed(name, cache=cache)
+        return
+    _ = folder.tokenizer, folder.graph or folder.weights
+
+
+def net_folder(name: str, cache: Path) -> Path | None:
+    """Return `<cache>/nets/<name>` if it is there; raises NetInvalid for what is no name."""
+    if not NAME.fullmatch(name):
+        raise NetInvalid(f"{name!r} is not the name of a net", "use name or owner/name")
+    folder = cache / "nets" / name
+    return folder if folder.is_dir() else None
+
+
 def _find_folder(name: str, cache: Path | None) -> "NetFolder | None":
     from engine.nets.folder import read_folder
 
-    if not NAME.fullmatch(name):
-        raise NetInvalid(f"{name!r} is not the name of a net", "use name or owner/name")
     if name in DEFAULT_NAMES:
         return read_folder(DEFAULT_NET, _default_folder())
-    if cache is not None and (cache / "nets" / name).is_dir():
-        return read_folder(name, cache / "nets" / name)
-    return None
+    own = net_folder(name, cache or Path("nowhere"))
+    return None if own is None else read_folder(name, own)
 
 
 def _default_folder() -> Path:

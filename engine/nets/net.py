@@ -1,7 +1,7 @@
 """What every net offers: texts in, float32 vectors out, in the order given. Runs no net itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Net(ABC):
             if on_progress is not None:
                 on_progress(done)
         return vectors
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where each token of a text begins and ends."""
+        return self._reader.spans(text)
 
     @abstractmethod
     def _forward(self, texts: list[str], ids: "list[Ids]") -> "npt.NDArray[np.float32]":

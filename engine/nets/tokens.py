@@ -7,7 +7,7 @@ counts that is far wider than what the net reads, so the cost of a text has a bo
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # page of blanks, or one endless word, which is a single unknown token) is read again to MOST_WIDTH.
 USUAL_WIDTH: Final = 16
 MOST_WIDTH: Final = 256
+STRETCH: Final = 65_536  # characters of a text that are cut into tokens at once
 CHUNK: Final = 256  # texts a call: what the tokenizer keeps beside the ids is freed between calls
 
 Ids = npt.NDArray[np.int64]
@@ -41,6 +42,7 @@ class TokenReader:
         self._usual = max_tokens * USUAL_WIDTH
         self._most = max_tokens * MOST_WIDTH
         self._max_tokens = max_tokens
+        self._whole: Tokenizer | None = None  # the same without a limit
 
     def read(self, texts: Sequence[str]) -> list[Ids]:
         """Return the token ids of each text, cut to what the net reads."""
@@ -56,6 +58,19 @@ class TokenReader:
         """Return all of a text that can ever count, as valid Unicode."""
         return mend(text[: self._most])
 
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where each token of a whole text begins and ends, whatever its net reads of it."""
+        from tokenizers import Tokenizer
+
+        if self._whole is None:
+            self._whole = Tokenizer.from_str(self._tokenizer.to_str())
+            self._whole.no_truncation()
+        for start, end in _stretches(text):
+            # One character for one: places must stay those of the text.
+            part = SURROGATE.sub("\ufffd", text[start:end])
+            for first, last in self._whole.encode(part, add_special_tokens=False).offsets:
+                yield start + first, start + last
+
     def _window(self, text: str) -> str:
         """Return what is nearly always enough of a text, cut between two words if it has any."""
         if len(text) <= self._usual:
@@ -67,6 +82,18 @@ class TokenReader:
     def _encode(self, texts: list[str]) -> list[Ids]:
         encodings = self._tokenizer.encode_batch_fast(texts)
         return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+
+def _stretches(text: str) -> Iterator[tuple[int, int]]:
+    """Cut a text between words, at most so far apart, so that tokens of little of it are held."""
+    start = 0
+    while start < len(text):
+        end = start + STRETCH
+        if end < len(text):
+            blank = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+            end = blank if blank > start else end
+        yield start, min(end, len(text))
+        start = end
 
 
 def mend(text: str) -> str:

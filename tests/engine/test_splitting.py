@@ -1,3 +1,4 @@
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,8 @@ from engine.splitting import Piece, SplitBy, split_text
 
 ALPHABET = "aB1 .!?\n\t\"')中。\u2029é🙂\ud800\u00a0"
 UNITS: list[SplitBy] = ["characters", "words", "sentences", "paragraphs"]
+PACKED: list[SplitBy] = ["recursive", "markdown"]
+ANY: list[SplitBy] = ["none", "tokens", *UNITS, *PACKED]
 texts = st.text(alphabet=ALPHABET, max_size=120) | st.text(max_size=60)
 
 
@@ -20,21 +23,26 @@ def chunks(draw: st.DrawFn) -> tuple[int, int]:
 
 
 def pieces(text: str, by: SplitBy, size: int = 1, overlap: int = 0) -> list[Piece]:
-    return list(split_text(text, by, chunk_size=size, chunk_overlap=overlap))
+    return list(split_text(text, by, chunk_size=size, chunk_overlap=overlap, tokens=letters))
+
+
+def letters(text: str) -> Iterator[tuple[int, int]]:
+    """Some tokens: letters and digits, as a tokenizer that passes over all else would find them."""
+    return (match.span() for match in re.finditer(r"\w", text))
 
 
 def said(text: str, by: SplitBy, size: int = 1, overlap: int = 0) -> list[str]:
     return [piece.text for piece in pieces(text, by, size, overlap)]
 
 
-@given(text=texts, by=st.sampled_from(["none", *UNITS]), chunk=chunks())
+@given(text=texts, by=st.sampled_from(ANY), chunk=chunks())
 def test_each_piece_is_the_slice_it_names(text: str, by: SplitBy, chunk: tuple[int, int]) -> None:
     for piece in pieces(text, by, *chunk):
         assert piece.text == text[piece.start : piece.end]
         assert piece.text.strip()
 
 
-@given(text=texts, by=st.sampled_from(["none", *UNITS]), chunk=chunks())
+@given(text=texts, by=st.sampled_from(ANY), chunk=chunks())
 def test_only_blanks_are_in_no_piece(text: str, by: SplitBy, chunk: tuple[int, int]) -> None:
     covered = {place for p in pieces(text, by, *chunk) for place in range(p.start, p.end)}
 
@@ -43,7 +51,7 @@ def test_only_blanks_are_in_no_piece(text: str, by: SplitBy, chunk: tuple[int, i
     assert not left_out.strip()
 
 
-@given(text=texts, by=st.sampled_from(UNITS), chunk=chunks())
+@given(text=texts, by=st.sampled_from(ANY), chunk=chunks())
 def test_pieces_move_forward(text: str, by: SplitBy, chunk: tuple[int, int]) -> None:
     found = pieces(text, by, *chunk)
 
@@ -175,3 +183,43 @@ def test_hostile_texts_take_linear_time(by: SplitBy, text: str) -> None:
 
     assert count <= len(text) // 90 + 1
     assert time.perf_counter() - started < 5  # 0.3 s alone; quadratic would be hours
+
+
+@given(text=texts, by=st.sampled_from(PACKED), chunk=chunks())
+def test_no_packed_piece_is_larger_than_asked(
+    text: str, by: SplitBy, chunk: tuple[int, int]
+) -> None:
+    assert all(len(piece.text) <= chunk[0] for piece in pieces(text, by, *chunk))
+
+
+CHAPTER = "One two.\nThree four.\n\nFive six. Seven eight nine ten.\n\nEnd."
+
+
+def test_a_recursive_cut_is_made_where_it_hurts_least() -> None:
+    assert said(CHAPTER, "recursive", 40) == [
+        "One two.\nThree four.", "Five six. Seven eight nine ten.\n\nEnd.",
+    ]  # fmt: skip
+    assert said(CHAPTER, "recursive", 20) == [
+        "One two.\nThree four.", "Five six.", "Seven eight nine", "ten.", "End.",
+    ]  # fmt: skip
+    assert said("abcdefgh", "recursive", 3) == ["abc", "def", "gh"]
+
+
+def test_an_overlap_of_packed_pieces_begins_with_a_word() -> None:
+    assert said("one two three four five", "recursive", 14, 6) == [
+        "one two", "two three", "three four", "four five",
+    ]  # fmt: skip
+
+
+def test_each_heading_begins_a_piece_of_its_own() -> None:
+    text = "Intro.\n\n# One\n\nText.\n\n## Two\n```\n# no heading\n```\nThree\n=====\nEnd."
+
+    assert said(text, "markdown", 1_000) == [
+        "Intro.", "# One\n\nText.", "## Two\n```\n# no heading\n```", "Three\n=====\nEnd.",
+    ]  # fmt: skip
+
+
+def test_a_long_section_is_cut_and_no_piece_reaches_over_its_heading() -> None:
+    assert said("# One\n\nfirst words here\n\n# Two\n\nlast", "markdown", 18, 6) == [
+        "# One", "One\n\nfirst words", "words here", "# Two\n\nlast",
+    ]  # fmt: skip

@@ -8,13 +8,15 @@ import pyarrow as pa
 import pytest
 
 from engine.catalog import make_extractor
-from engine.extractors import text as text_module
 from engine.inline_pool import InlinePools
+from engine.nets.loading import _default_folder
+from engine.nets.tokens import open_tokenizer
 from engine.spec import Extraction, Extractor
 from models.collection import InputMapping
 from models.errors import ErrorCategory, ExtractorUnavailable
 from models.fields import VectorField
 from models.object import Blob
+from models.points import SparseVector
 from models.stores import Stores
 from tests.engine.batches import documents_of, run, submitted
 from tests.engine.conftest import PutSource
@@ -145,7 +147,7 @@ def test_progress_grows_within_one_long_text(cache: Path) -> None:
 def test_a_text_of_too_many_pieces_fails_its_row(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_module, "_MAX_PIECES", 5)
+    monkeypatch.setattr("engine.pieces.MOST_PIECES", 5)
 
     made = ran(ready(cache, split_by="words", chunk_size=1), "a b c d e", "a b c d e f")
 
@@ -170,6 +172,44 @@ def test_a_net_that_is_not_here_says_what_to_do(cache: Path) -> None:
         extractor.setup()
 
     assert refused.value.hint
+
+
+def test_a_text_is_split_by_the_tokens_of_its_net(cache: Path) -> None:
+    tokenizer = open_tokenizer(_default_folder() / "tokenizer.json")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text = "Unbelievable antidisestablishmentarianism, 2024!  🙂 Ende."
+
+    made = ran(ready(cache, split_by="tokens", chunk_size=4, chunk_overlap=1), text).documents
+
+    pieces = made.select(["text", "start_char", "end_char"]).to_pylist()
+    assert len(pieces) > 3
+    for piece in pieces:
+        assert piece["text"] == text[piece["start_char"] : piece["end_char"]]
+        assert len(tokenizer.encode(piece["text"]).tokens) <= 4 + len(["[CLS]", "[SEP]"])
+    assert (pieces[0]["start_char"], pieces[-1]["end_char"]) == (0, len(text))
+
+
+def test_terms_are_a_second_vector_for_hybrid_search(cache: Path) -> None:
+    extractor = ready(cache, terms="english")
+
+    made = ran(extractor, "Dogs bark.", "Cats purr.")
+
+    query = extractor.encode_query("a barking dog", "terms")
+    assert isinstance(query, SparseVector)
+    rows = made.documents.column("terms").to_pylist()
+    assert [set(row["indices"]) == set(query.indices.tolist()) for row in rows] == [True, False]
+    assert [vector.name for vector in extractor.vectors] == ["embedding", "terms"]
+
+
+def test_the_language_of_a_text_is_told_if_asked_for(cache: Path) -> None:
+    texts = ("The cat sleeps on the sofa.", "Der Hund schläft auf dem Sofa im Zimmer.", "123")
+
+    told = ran(ready(cache, detect_language=True), *texts).documents
+    untold = ran(ready(cache), *texts).documents
+
+    assert told.column("language").to_pylist() == ["en", "de", None]
+    assert untold.column("language").to_pylist() == [None] * 3
 
 
 async def test_ten_megabytes_from_s3_are_one_document(
