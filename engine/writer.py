@@ -46,7 +46,7 @@ from models.errors import ErrorCategory, StaleBlock
 from models.events import Event, EventType, SubjectType, append_notice
 from models.ids import new_id
 from models.row_error import RowError
-from models.states import BatchStatus, BlockStatus
+from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stored import now
 from models.stores import Stores
 
@@ -280,12 +280,14 @@ async def _make_true(
 async def _touch_collection(session: Session, work: Work, output: Output, added: int) -> None:
     """Count the documents, give the collection another signature and say so in the log."""
     row = await Collection.get_pymongo_collection().find_one_and_update(
-        {"_id": work.collection.id},
+        {"_id": work.collection.id, "lifecycle": {"$ne": str(Lifecycle.DELETING)}},
         {"$inc": {"document_count": added, "revision": 1}},
         return_document=ReturnDocument.AFTER,
         session=session,
     )
-    if row is None or not output.documents:
+    if row is None:  # deleted meanwhile: its documents must not come back
+        raise _stale(work.block)
+    if not output.documents:
         return
     await append_notice(
         session,

@@ -10,10 +10,13 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from models.errors import ErrorCategory
 from models.fields import FieldType
 from models.filters import FilterOperator
-from models.states import BatchStatus
+from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
 
-__all__ = ["BatchStatus", "ErrorCategory", "FieldType", "FilterOperator", "TaskType", "show_enum"]
+__all__ = [
+    "BatchStatus", "ErrorCategory", "FieldType", "FilterOperator", "Lifecycle", "TaskType",
+    "show_enum",
+]  # fmt: skip
 
 
 def show_enum(kind: type[StrEnum], description: str, values: Mapping[Any, str]) -> None:
@@ -84,4 +87,20 @@ show_enum(
         FilterOperator.EXISTS: "It is there and not null; with false: it is not.",
     },
 )
-show_enum(TaskType, "What was asked for.", {TaskType.BATCH_SUBMIT: "The run of a batch."})
+show_enum(
+    TaskType,
+    "What was asked for.",
+    {
+        TaskType.BATCH_SUBMIT: "The run of a batch.",
+        TaskType.BUCKET_DELETE: "The deletion of a bucket with its objects.",
+        TaskType.COLLECTION_DELETE: "The deletion of a collection with its documents.",
+    },
+)
+show_enum(
+    Lifecycle,
+    "Whether a bucket or collection may be used.",
+    {
+        Lifecycle.ACTIVE: "It may.",
+        Lifecycle.DELETING: "Its deletion was accepted; nothing new may refer to it.",
+    },
+)

@@ -59,6 +59,7 @@ class UserErrorCode(StrEnum):
     UNKNOWN_EXTRACTOR = "UNKNOWN_EXTRACTOR"
     EXTRACTOR_UNAVAILABLE = "EXTRACTOR_UNAVAILABLE"
     CONFLICT = "CONFLICT"
+    IN_USE = "IN_USE"
     NAME_TAKEN = "NAME_TAKEN"
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
@@ -81,6 +82,7 @@ show_enum(
         UserErrorCode.UNKNOWN_EXTRACTOR: "No extractor of that name and version.",
         UserErrorCode.EXTRACTOR_UNAVAILABLE: "A package or net that it needs is not installed.",
         UserErrorCode.CONFLICT: "The present state forbids it.",
+        UserErrorCode.IN_USE: "Something that lives on needs it.",
         UserErrorCode.NAME_TAKEN: "The name is in use.",
         UserErrorCode.ILLEGAL_TRANSITION: "The batch's status does not allow this.",
         UserErrorCode.IDEMPOTENCY_KEY_REUSED: "The key came with another input before.",

@@ -52,6 +52,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.planBatch": Right.READ,
     "Query.searchDocuments": Right.READ,
     "Query.task": Right.READ,
+    "Query.tasks": Right.READ,
     "Mutation.addObjectsToBatch": Right.WRITE,
     "Mutation.cancelBatch": Right.WRITE,
     "Mutation.createBatch": Right.WRITE,
@@ -60,9 +61,12 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.createNamespace": Right.OPERATOR,
     "Mutation.createObjects": Right.WRITE,
     "Mutation.deleteBatch": Right.WRITE,
+    "Mutation.deleteBucket": Right.WRITE,
+    "Mutation.deleteCollection": Right.WRITE,
     "Mutation.submitBatch": Right.WRITE,
     "Subscription.batchEvents": Right.READ,
     "Subscription.batchesChanged": Right.READ,
+    "Subscription.taskUpdated": Right.READ,
 }
 TYPES: Final[dict[str, Right]] = {}
 _SCOPES: Final = {

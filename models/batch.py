@@ -114,6 +114,7 @@ class Batch(Namespaced):
             IndexModel([("namespace_id", 1), ("_id", -1)], name="namespace"),
             IndexModel([("namespace_id", 1), ("status", 1), ("_id", -1)], name="namespace_status"),
             IndexModel([("namespace_id", 1), ("updated_at", 1)], name="changed"),
+            IndexModel([("namespace_id", 1), ("bucket_id", 1), ("_id", -1)], name="bucket"),
             IndexModel([("status", 1), ("lease_until", 1)], name="due"),
         ]
 

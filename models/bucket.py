@@ -5,6 +5,7 @@ from typing import ClassVar
 from pymongo import IndexModel
 
 from models.fields import FieldSpec
+from models.states import Lifecycle
 from models.stored import Namespaced
 
 
@@ -14,6 +15,8 @@ class Bucket(Namespaced):
     name: str
     description: str = ""
     fields: list[FieldSpec] = []
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    deletion_task_id: str | None = None
 
     class Settings:
         """Where it is stored and how it is found."""

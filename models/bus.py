@@ -4,6 +4,7 @@
 <prefix>:log                     channel   "namespace_id": a worker should place its new entries
 <prefix>:placed:{namespace_id}   channel   "namespace_id position": read the namespace's whole log
 <prefix>:work                    channel   "batch_id": the worker should look at that batch
+<prefix>:tasks                   channel   "task_id": a worker should take up that task
 <prefix>:task:{task_id}          string    a task as JSON, for 24 hours; MongoDB stands behind it
 <prefix>:points:{caller}         hash      what a caller of the API may still spend; see its rates
 
@@ -93,6 +94,11 @@ class Bus:
         """Return the channel on which the engine calls the workers."""
         return f"{self._prefix}:work"
 
+    @property
+    def tasks_channel(self) -> str:
+        """Return the channel on which workers are called to tasks."""
+        return f"{self._prefix}:tasks"
+
     def points_key(self, caller: str) -> str:
         """Return the key of what a caller of the API may still spend."""
         return f"{self._prefix}:points:{caller}"
@@ -105,6 +111,10 @@ class Bus:
                 both.publish(self.log_channel, namespace_id)
                 await both.execute()
 
+    async def announce_task(self, namespace_id: str, task_id: str, sequence: int) -> None:
+        """Say that a task has news."""
+        await self._publish(self.events_channel(namespace_id), f"{task_id} {sequence}")
+
     async def announce_log(self, namespace_id: str) -> None:
         """Say that a namespace's log has a new entry that is of no batch."""
         await self._publish(self.log_channel, namespace_id)
@@ -116,6 +126,10 @@ class Bus:
     async def ring_workers(self, batch_id: str) -> None:
         """Ask a worker to look at a batch now rather than at the next sweep."""
         await self._publish(self.work_channel, batch_id)
+
+    async def ring_tasks(self, task_id: str) -> None:
+        """Ask a worker to take up a task now rather than at the next sweep."""
+        await self._publish(self.tasks_channel, task_id)
 
     async def mirror_task(self, task_id: str, body: str) -> None:
         """Keep a task's present form for a day."""

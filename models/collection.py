@@ -12,6 +12,7 @@ from pymongo import IndexModel
 
 from models.fields import ExtractorChoice, FieldSpec, VectorField
 from models.filters import Filter
+from models.states import Lifecycle
 from models.stored import Namespaced
 
 
@@ -58,6 +59,8 @@ class Collection(Namespaced):
     vectors: list[VectorField] = []
     document_count: int = 0
     revision: int = 0
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    deletion_task_id: str | None = None
 
     class Settings:
         """Where it is stored and how it is found."""

@@ -24,7 +24,9 @@ StrataError
     │   ├── NameTaken
     │   ├── IllegalTransition
     │   ├── IdempotencyKeyReused
-    │   └── StaleBlock   another epoch owns it now: stop, write nothing more
+    │   ├── InUse        something live depends on it
+    │   ├── StaleBlock   another epoch owns it now: stop, write nothing more
+    │   └── StaleTask    the same, of a task
     ├── EmptyBatch
     ├── NothingToRun
     ├── CollectionCycle
@@ -214,6 +216,18 @@ class StaleBlock(Conflict):
     """The block was claimed under a later epoch, or canceled."""
 
     code = "STALE_BLOCK"
+
+
+class StaleTask(Conflict):
+    """The task was taken up under a later epoch."""
+
+    code = "STALE_TASK"
+
+
+class InUse(Conflict):
+    """Something that lives on needs it."""
+
+    code = "IN_USE"
 
 
 class EmptyBatch(Permanent):

@@ -34,6 +34,13 @@ class BlockStatus(StrEnum):
     CANCELED = "CANCELED"  # the batch was canceled, or a block that it reads failed
 
 
+class Lifecycle(StrEnum):
+    """Whether a bucket or collection may be used; its deletion is a task that takes time."""
+
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"  # accepted: nothing new may refer to it
+
+
 # fmt: off
 S = BatchStatus
 TRANSITIONS: Final[Mapping[BatchStatus, frozenset[BatchStatus]]] = {

@@ -3,6 +3,7 @@
 Plain functions; actors are thin skins.
 """
 
+import contextlib
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -19,7 +20,7 @@ from models.batch_member import add_members, delete_members
 from models.block import Block, cancel_blocks, sum_blocks
 from models.bucket import Bucket
 from models.database import Session
-from models.errors import Conflict, IllegalTransition, InvalidInput, RayUnavailable
+from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound, RayUnavailable
 from models.events import Event, EventType, SubjectType, append_notice
 from models.idempotency import Claim
 from models.ids import new_id
@@ -30,6 +31,7 @@ from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockS
 from models.stored import now
 from models.stores import Stores
 from models.task import Task
+from workers.lifecycle import require_active
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
 
 MAX_OBJECT_IDS: Final = 1000  # of one call
@@ -65,9 +67,11 @@ async def open_batch(
 
     Raises:
         NotFound: an unknown bucket.
+        Conflict: the bucket is being deleted.
         InvalidInput: names the first id that is not an object of the bucket; nothing was created.
     """
-    await scope.require(Bucket, bucket_id, path=("bucketId",))
+    bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
+    require_active(bucket, path=("bucketId",))
     batch = Batch(
         id=new_id("btc"),
         namespace_id=scope.namespace_id,
@@ -293,6 +297,20 @@ async def _cancel(stores: Stores, batch_id: str) -> None:
     if event is not None:
         await announce_status(stores, event)
         await move_batch(stores, batch_id, BatchStatus.CANCELED, values=_ended())
+
+
+async def end_batch(stores: Stores, scope: Scope, batch: Batch) -> None:
+    """Bring a batch to its end, whatever it is doing; a draft is deleted.
+
+    Its state may change meanwhile: a caller that must be sure looks again.
+    """
+    if batch.status == BatchStatus.DRAFT:
+        with contextlib.suppress(NotFound, IllegalTransition):  # gone, or just submitted
+            await delete_batch(stores, scope, batch.id)
+    elif batch.status in CANCELABLE:
+        await _cancel(stores, batch.id)
+    elif batch.status == BatchStatus.CANCELING:
+        await move_batch(stores, batch.id, BatchStatus.CANCELED, values=_ended())
 
 
 async def delete_batch(stores: Stores, scope: Scope, batch_id: str) -> None:

@@ -11,14 +11,16 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from models.artifacts import parse_s3_url
 from models.bucket import Bucket
 from models.database import Session
-from models.errors import InvalidInput, NameTaken
+from models.errors import Conflict, InvalidInput, NameTaken
 from models.events import EventType, SubjectType, append_notice
 from models.fields import FieldSpec, accepts
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Blob, Object
 from models.scope import Scope
+from models.states import Lifecycle
 from models.stores import Stores
+from workers.lifecycle import require_active
 from workers.names import require_field_name, require_json, require_name, require_text
 
 MAX_OBJECTS: Final = 1000  # of one call
@@ -86,6 +88,7 @@ async def register_objects(
 
     Raises:
         NotFound: no such bucket.
+        Conflict: the bucket is being deleted.
         InvalidInput: too many rows.
     """
     if len(drafts) > MAX_OBJECTS:
@@ -93,8 +96,11 @@ async def register_objects(
             f"{len(drafts)} objects in one call; at most {MAX_OBJECTS}.", path=("objects",)
         )
     bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
+    require_active(bucket, path=("bucketId",))
     answers = [_build(stores, bucket, row, draft) for row, draft in enumerate(drafts)]
-    taken = await _insert(stores, bucket, [item for item in answers if isinstance(item, Object)])
+    items = [item for item in answers if isinstance(item, Object)]
+    taken = await _insert(stores, bucket, items)
+    await _require_still_active(stores, scope, bucket, items)
     return [
         NameTaken(
             f"The bucket has an object with key {answer.key!r}.",
@@ -104,6 +110,19 @@ async def register_objects(
         else answer
         for row, answer in enumerate(answers)
     ]
+
+
+async def _require_still_active(
+    stores: Stores, scope: Scope, bucket: Bucket, items: Sequence[Object]
+) -> None:
+    """Take back what was written if a deletion of the bucket began: it may have gone past it."""
+    present = await scope.find(Bucket, bucket.id)
+    if present is not None and present.lifecycle is Lifecycle.ACTIVE:
+        return
+    ids = [item.id for item in items]
+    await stores.database.transaction(partial(remove_objects, bucket, ids))
+    await stores.bus.announce_log(bucket.namespace_id)
+    raise Conflict(f"Bucket {bucket.name!r} is being deleted.", path=("bucketId",))
 
 
 async def _insert(stores: Stores, bucket: Bucket, items: Sequence[Object]) -> set[str]:
@@ -130,6 +149,20 @@ async def _insert_all(bucket: Bucket, items: Sequence[Object], session: Session)
     rows = [item.to_mongo() for item in items]
     await Object.get_pymongo_collection().insert_many(rows, session=session)
     await note_objects(session, bucket, EventType.OBJECT_CREATED, [item.id for item in items])
+
+
+async def remove_objects(bucket: Bucket, object_ids: Sequence[str], session: Session) -> int:
+    """Delete objects of a bucket with their notice; return how many there were.
+
+    The caller announces the log after the commit.
+    """
+    match = {"namespace_id": bucket.namespace_id, "bucket_id": bucket.id}
+    result = await Object.get_pymongo_collection().delete_many(
+        {**match, "_id": {"$in": list(object_ids)}}, session=session
+    )
+    if result.deleted_count:
+        await note_objects(session, bucket, EventType.OBJECT_DELETED, object_ids)
+    return result.deleted_count
 
 
 async def _taken(bucket: Bucket, items: Sequence[Object]) -> set[str]:

@@ -19,6 +19,7 @@ from models.errors import StoreUnavailable, StrataError
 from models.settings import Settings
 from models.stores import Stores, open_stores
 from workers.sweeps import listen, listen_to_log, sweep_forever
+from workers.tasks import run_tasks_forever
 
 logger = logging.getLogger(__name__)
 _REOPEN_SECONDS: Final = 1.0
@@ -80,6 +81,7 @@ class OpenResources(Middleware):
                         group.create_task(sweep_forever(stores, _open.engine))
                         group.create_task(listen(stores, _open.engine))
                         group.create_task(listen_to_log(stores))
+                        group.create_task(run_tasks_forever(stores))
             except* StrataError as failures:
                 logger.warning("Waiting for the stores: %s", failures.exceptions[0])
             except* Exception:  # a worker that no longer sweeps would be dead without a sign

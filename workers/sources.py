@@ -13,6 +13,7 @@ from models.errors import InvalidInput, InvalidMapping
 from models.fields import FieldType, VectorField, accepts
 from models.filters import Condition, Filter, FilterOperator
 from models.scope import Scope
+from workers.lifecycle import require_active
 from workers.names import require_json, require_text
 
 _ALWAYS: Final = ("object_id", "key")
@@ -69,6 +70,7 @@ async def read_source(scope: Scope, source: Source) -> SourceSchema:
         raise InvalidInput("A source is either `bucketId` or `collectionIds`.", path=("source",))
     if source.bucket_id is not None:
         bucket = await scope.require(Bucket, source.bucket_id, path=("source", "bucketId"))
+        require_active(bucket, path=("source", "bucketId"))
         known = {one.name: one.type for one in bucket.fields}
         return SourceSchema(
             {**dict.fromkeys(_ALWAYS, FieldType.STRING), **known} if known else None
@@ -79,6 +81,8 @@ async def read_source(scope: Scope, source: Source) -> SourceSchema:
         await scope.require(Collection, found, path=("source", "collectionIds", str(index)))
         for index, found in enumerate(source.collection_ids)
     ]
+    for index, one in enumerate(upstream):
+        require_active(one, path=("source", "collectionIds", str(index)))
     return _upstream_schema(upstream)
 
 

@@ -8,6 +8,7 @@ from engine.planner import plan_batch
 from models.batch import Batch, Counts, Reason, Tier, advance_batch
 from models.batch_member import count_members
 from models.block import Block, delete_blocks, delete_other_blocks, insert_blocks
+from models.bucket import Bucket
 from models.collection import Collection
 from models.database import Session
 from models.errors import Conflict, EmptyBatch, ErrorCategory, IllegalTransition
@@ -16,9 +17,10 @@ from models.idempotency import Claim
 from models.ids import new_id
 from models.row_error import RowError
 from models.scope import Scope
-from models.states import BatchStatus, BlockStatus
+from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stores import Stores
 from models.task import Task, TaskType
+from workers.lifecycle import require_active
 from workers.transitions import announce_status
 
 _TRIES = 3  # flatten again when objects were added meanwhile
@@ -111,7 +113,10 @@ async def _plan_tiers(scope: Scope, batch: Batch) -> list[list[Collection]]:
         raise EmptyBatch(
             f"Batch {batch.id} has no objects.", hint="Add objects with addObjectsToBatch."
         )
-    return plan_batch(batch.bucket_id, await scope.all(Collection))
+    bucket = await scope.require(Bucket, batch.bucket_id)
+    require_active(bucket, path=("batchId",))
+    active = {"lifecycle": {"$ne": str(Lifecycle.DELETING)}}
+    return plan_batch(batch.bucket_id, await scope.all(Collection, active))
 
 
 async def _withdraw(stores: Stores, batch_id: str, submission: str, manifest: Manifest) -> None:

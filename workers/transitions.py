@@ -44,7 +44,7 @@ async def update_task(
     if status in FINAL:
         values["finished_at"] = moment
     await Task.get_pymongo_collection().update_many(
-        {"batch_id": batch_id}, {"$set": values}, session=session
+        {"batch_id": batch_id}, {"$set": values, "$inc": {"sequence": 1}}, session=session
     )
 
 

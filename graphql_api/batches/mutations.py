@@ -19,11 +19,11 @@ from graphql_api.batches.payloads import (
     DeleteBatchPayload,
     SubmitBatchPayload,
 )
-from graphql_api.batches.tasks import show_task
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
+from graphql_api.tasks.types import show_task
 from models.batch import Batch
 from models.errors import InvalidInput, StrataError
 from workers.batches import add_objects, cancel_batch, delete_batch, open_batch

@@ -2,12 +2,12 @@
 
 import strawberry
 
-from graphql_api.batches.tasks import Task
 from graphql_api.batches.types import Batch
 from graphql_api.collections.types import Collection
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.scalars import BigInt
+from graphql_api.tasks.types import Task
 
 
 @strawberry.type(description="Answer to createBatch.")

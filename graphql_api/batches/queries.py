@@ -1,4 +1,4 @@
-"""Queries of batches and tasks."""
+"""Queries of batches."""
 
 from typing import Annotated
 
@@ -6,7 +6,6 @@ import strawberry
 
 from graphql_api.batches.inputs import BatchFilter
 from graphql_api.batches.payloads import BatchPlan, PlanBatchPayload, PlannedTier
-from graphql_api.batches.tasks import Task, read_task
 from graphql_api.batches.types import Batch, show_batch
 from graphql_api.collections.types import show_collection
 from graphql_api.context import Info
@@ -64,15 +63,6 @@ class BatchQuery:
         except StrataError as error:
             return PlanBatchPayload(plan=None, user_errors=[user_error(error)])
         return PlanBatchPayload(plan=_show_plan(plan), user_errors=[])
-
-    @strawberry.field(description="One task, or null.")
-    async def task(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the task.")],
-    ) -> Task | None:
-        """Return a task."""
-        return await read_task(info, id)
 
 
 def _show_plan(plan: Plan) -> BatchPlan:

@@ -7,7 +7,6 @@ import strawberry
 from graphql_api.batches.members import list_members
 from graphql_api.batches.progress import Counts, Progress, Reason, show_counts, show_progress
 from graphql_api.batches.row_errors import RowError, show_row_error
-from graphql_api.batches.tasks import Task, read_task
 from graphql_api.batches.tiers import Tier, show_tiers
 from graphql_api.buckets.types import Bucket, Object, show_bucket, show_object
 from graphql_api.context import Info
@@ -16,6 +15,7 @@ from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.tasks.types import Task, read_task
 from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
 from models.events import read_transitions

@@ -86,3 +86,13 @@ class CreateObjectsInput:
 
     bucket_id: strawberry.ID = strawberry.field(description="The bucket.")
     objects: list[ObjectInput] = strawberry.field(description="At most 1,000.")
+
+
+@strawberry.input(description="A bucket to be deleted.")
+class DeleteBucketInput:
+    """Input of deleteBucket."""
+
+    id: strawberry.ID = strawberry.field(description="The bucket.")
+    force: bool = strawberry.field(
+        default=False, description="Whether live batches are canceled rather than in the way."
+    )

@@ -4,20 +4,23 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.buckets.inputs import CreateBucketInput, CreateObjectsInput
+from graphql_api.buckets.inputs import CreateBucketInput, CreateObjectsInput, DeleteBucketInput
 from graphql_api.buckets.types import (
     CreateBucketPayload,
     CreateObjectResult,
     CreateObjectsPayload,
+    DeleteBucketPayload,
     show_bucket,
     show_object,
 )
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
+from graphql_api.tasks.types import show_task
 from models.bucket import Bucket as BucketModel
 from models.errors import StrataError
 from models.object import Object as ObjectModel
+from workers.deletions import delete_bucket
 from workers.intake import open_bucket, register_objects
 
 
@@ -75,6 +78,24 @@ class BucketMutation:
             failed_count=len(results) - created,
             user_errors=[],
         )
+
+    @strawberry.mutation(
+        description="Delete a bucket with its objects and drafts, as a task; asked again, it "
+        "answers with that task. Collections that read it, their documents and ended batches stay."
+    )
+    async def delete_bucket(
+        self,
+        info: Info,
+        input: Annotated[DeleteBucketInput, strawberry.argument(description="Which.")],
+    ) -> DeleteBucketPayload | None:
+        """Begin to delete a bucket."""
+        try:
+            task = await delete_bucket(
+                info.context.stores, info.context.scope, input.id, force=input.force
+            )
+        except StrataError as error:
+            return DeleteBucketPayload(task=None, user_errors=[user_error(error)])
+        return DeleteBucketPayload(task=show_task(task), user_errors=[])
 
 
 def _result(index: int, answer: ObjectModel | StrataError) -> CreateObjectResult:

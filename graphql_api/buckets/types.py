@@ -3,11 +3,12 @@
 import strawberry
 
 from graphql_api.context import Info
-from graphql_api.enums import FieldType
+from graphql_api.enums import FieldType, Lifecycle
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.tasks.types import Task
 from models.bucket import Bucket as BucketModel
 from models.fields import FieldSpec
 from models.object import Blob as BlobModel
@@ -37,12 +38,20 @@ class Bucket(Node):
     fields: list[Field] = strawberry.field(
         description="What its objects have; empty when nothing is checked."
     )
+    lifecycle: Lifecycle = strawberry.field(description="Whether it may be used.")
+    deletion_task_id: strawberry.ID | None = strawberry.field(
+        description="The task that deletes it."
+    )
     created_at: DateTime = strawberry.field(description="When it was created.")
 
     @strawberry.field(description="How many objects it holds; counted when asked for.")
     async def object_count(self, info: Info) -> BigInt:
         """Count the objects."""
         return BigInt(await info.context.scope.count(ObjectModel, {"bucket_id": self.id}))
+
+
+def _task_id(model: BucketModel) -> strawberry.ID | None:
+    return None if model.deletion_task_id is None else strawberry.ID(model.deletion_task_id)
 
 
 def show_bucket(model: BucketModel) -> Bucket:
@@ -52,6 +61,8 @@ def show_bucket(model: BucketModel) -> Bucket:
         name=model.name,
         description=model.description,
         fields=show_fields(model.fields),
+        lifecycle=model.lifecycle,
+        deletion_task_id=_task_id(model),
         created_at=DateTime(model.created_at),
     )
 
@@ -121,3 +132,13 @@ class CreateObjectsPayload:
     created_count: int = strawberry.field(description="Rows that became objects.")
     failed_count: int = strawberry.field(description="Rows that did not.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")
+
+
+@strawberry.type(description="Answer to deleteBucket.")
+class DeleteBucketPayload:
+    """What came of it."""
+
+    task: Task | None = strawberry.field(
+        description="What to watch: the bucket is gone when it is COMPLETED."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it is not deleted.")

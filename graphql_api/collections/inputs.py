@@ -155,3 +155,13 @@ class CreateCollectionInput:
                 for one in self.passthrough or []
             ],
         )
+
+
+@strawberry.input(description="A collection to be deleted.")
+class DeleteCollectionInput:
+    """Input of deleteCollection."""
+
+    id: strawberry.ID = strawberry.field(description="The collection.")
+    force: bool = strawberry.field(
+        default=False, description="Whether live batches are canceled rather than in the way."
+    )

@@ -4,14 +4,20 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.collections.inputs import CreateCollectionInput
-from graphql_api.collections.types import CreateCollectionPayload, show_collection
+from graphql_api.collections.inputs import CreateCollectionInput, DeleteCollectionInput
+from graphql_api.collections.types import (
+    CreateCollectionPayload,
+    DeleteCollectionPayload,
+    show_collection,
+)
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
+from graphql_api.tasks.types import show_task
 from models.collection import Collection as CollectionModel
 from models.errors import StrataError
 from workers.collections import open_collection
+from workers.deletions import delete_collection
 
 
 @strawberry.type
@@ -40,3 +46,21 @@ class CollectionMutation:
         return CreateCollectionPayload(
             collection=show_collection(done.value), user_errors=[], replayed=done.replayed
         )
+
+    @strawberry.mutation(
+        description="Delete a collection with its documents, as a task; asked again, it answers "
+        "with that task. Refused while other collections read it."
+    )
+    async def delete_collection(
+        self,
+        info: Info,
+        input: Annotated[DeleteCollectionInput, strawberry.argument(description="Which.")],
+    ) -> DeleteCollectionPayload | None:
+        """Begin to delete a collection."""
+        try:
+            task = await delete_collection(
+                info.context.stores, info.context.scope, input.id, force=input.force
+            )
+        except StrataError as error:
+            return DeleteCollectionPayload(task=None, user_errors=[user_error(error)])
+        return DeleteCollectionPayload(task=show_task(task), user_errors=[])

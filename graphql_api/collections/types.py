@@ -7,11 +7,12 @@ import strawberry
 from engine.catalog import CATALOG, extractor_spec
 from engine.spec import ExtractorSpec
 from graphql_api.buckets.types import Field, show_fields
-from graphql_api.enums import FieldType
+from graphql_api.enums import FieldType, Lifecycle
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.tasks.types import Task
 from models.collection import Collection as CollectionModel
 from models.filters import Filter
 
@@ -80,7 +81,15 @@ class Collection(Node):
     vectors: list[VectorField] = strawberry.field(description="Vectors of its documents.")
     document_count: BigInt = strawberry.field(description="Documents that it holds.")
     index_signature: str = strawberry.field(description="Differs after every committed write.")
+    lifecycle: Lifecycle = strawberry.field(description="Whether it may be used.")
+    deletion_task_id: strawberry.ID | None = strawberry.field(
+        description="The task that deletes it."
+    )
     created_at: DateTime = strawberry.field(description="When it was created.")
+
+
+def _task_id(model: CollectionModel) -> strawberry.ID | None:
+    return None if model.deletion_task_id is None else strawberry.ID(model.deletion_task_id)
 
 
 def show_collection(model: CollectionModel) -> Collection:
@@ -126,6 +135,8 @@ def show_collection(model: CollectionModel) -> Collection:
         ],
         document_count=BigInt(model.document_count),
         index_signature=model.index_signature,
+        lifecycle=model.lifecycle,
+        deletion_task_id=_task_id(model),
         created_at=DateTime(model.created_at),
     )
 
@@ -210,3 +221,13 @@ class CreateCollectionPayload:
     collection: Collection | None = strawberry.field(description="The new collection.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
     replayed: bool = replayed_field()
+
+
+@strawberry.type(description="Answer to deleteCollection.")
+class DeleteCollectionPayload:
+    """What came of it."""
+
+    task: Task | None = strawberry.field(
+        description="What to watch: the collection is gone when it is COMPLETED."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it is not deleted.")

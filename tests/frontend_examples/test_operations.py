@@ -117,7 +117,18 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert deleted["deletedBatchId"] == spare
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
+    await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
+
+
+async def check_deletions(api: Caller, bucket_id: str, collection_id: str) -> None:
+    """Each is a task that the worker brings to its end."""
+    for name, subject in (("deleteCollection", collection_id), ("deleteBucket", bucket_id)):
+        task = (await api.ask(name, id=subject))["task"]
+        frames = await api.follow("taskUpdated", id=task["id"])
+        assert frames[-1]["status"] == "COMPLETED", frames
+    tasks = await api.ask("tasks", filter={"type": ["BUCKET_DELETE", "COLLECTION_DELETE"]})
+    assert tasks["totalCount"] == 2
 
 
 async def make_places(api: Caller) -> tuple[str, str]:

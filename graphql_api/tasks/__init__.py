@@ -1,0 +1,1 @@
+"""Tasks: what clients watch for asynchronous requests."""
