@@ -41,6 +41,8 @@ def opened(
         monkeypatch.setattr(resources, "open_stores", open_stores)
         monkeypatch.setattr(resources, "sweep_forever", idle)
         monkeypatch.setattr(resources, "listen", idle)
+        monkeypatch.setattr(resources, "listen_to_log", idle)
+        monkeypatch.setattr(resources, "run_tasks_forever", idle)
         return seen
 
     return failing_first
