@@ -25,7 +25,7 @@ from engine.spec import Extraction
 from engine.stale import remove_stale
 from engine.vector_columns import read_column
 from models.artifacts import output_key, sha256_of
-from models.batch import change_batch, complete_tier
+from models.batch import Counts, change_batch, complete_tier
 from models.block import (
     Block,
     BlockCounts,
@@ -183,9 +183,9 @@ async def fail_block(
 
 
 async def announce(stores: Stores, event: Event) -> None:
-    """Ring everyone who follows the batch, and the workers when nothing is left to do."""
+    """Ring everyone who follows the batch, and the workers when they may have to end it."""
     await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
-    if event.blocks_open == 0:
+    if event.blocks_open == 0 or Counts.model_validate(event.counts).mostly_failed:
         await stores.bus.ring_workers(event.batch_id)
 
 

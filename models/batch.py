@@ -40,6 +40,16 @@ class Counts(BaseModel):
             + self.rows_skipped + self.rows_succeeded
         )  # fmt: skip
 
+    @property
+    def rows_tried(self) -> int:
+        """Rows that an extractor has seen, or would have but for a failure."""
+        return self.rows_failed + self.rows_skipped + self.rows_succeeded
+
+    @property
+    def mostly_failed(self) -> bool:
+        """Whether more than half of the rows that were tried failed."""
+        return 2 * self.rows_failed > self.rows_tried
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -231,8 +241,12 @@ async def renew_batch(batch_id: str, epoch: int, *, lease_seconds: float) -> boo
     return result.matched_count == 1
 
 
+_TRIED = ["$counts.rows_failed", "$counts.rows_skipped", "$counts.rows_succeeded"]
+_MOSTLY_FAILED = {"$gt": [{"$multiply": [2, "$counts.rows_failed"]}, {"$add": _TRIED}]}
+
+
 async def read_due_batches(*, limit: int) -> list[str]:
-    """Return batches to be looked at: unclaimed, lapsed, finished or being canceled."""
+    """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing."""
     live = {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]}
     cursor = Batch.get_pymongo_collection().find(
         {
@@ -240,6 +254,7 @@ async def read_due_batches(*, limit: int) -> list[str]:
                 {"status": live, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
                 {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
                 {"status": str(BatchStatus.CANCELING)},
+                {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},
             ]
         },
         {"_id": 1},

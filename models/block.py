@@ -314,12 +314,15 @@ async def cancel_readers(session: AsyncClientSession, block: Block, reason: str)
     return canceled
 
 
-async def cancel_blocks(session: AsyncClientSession, batch_id: str) -> int:
+async def cancel_blocks(
+    session: AsyncClientSession, batch_id: str, *, reason: str | None = None
+) -> int:
     """Cancel every live block of a batch and raise its epoch, so that late work cannot commit."""
+    why = {} if reason is None else {"error_message": reason}
     result = await Block.get_pymongo_collection().update_many(
         {"batch_id": batch_id, "status": {"$in": sorted(BLOCK_LIVE)}},
         {
-            "$set": {"status": str(BlockStatus.CANCELED), "finished_at": now()},
+            "$set": {"status": str(BlockStatus.CANCELED), "finished_at": now(), **why},
             "$inc": {"epoch": 1},
         },
         session=session,

@@ -31,6 +31,7 @@ from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockS
 from models.stored import now
 from models.stores import Stores
 from models.task import Task
+from workers.breaker import end_early
 from workers.lifecycle import require_active
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
 
@@ -174,6 +175,8 @@ async def reconcile(stores: Stores, engine: Engine, batch_id: str) -> None:
         await move_batch(stores, batch_id, BatchStatus.CANCELED, values=_ended())
     elif batch.status == BatchStatus.PROCESSING and batch.blocks_open == 0:
         await _finish(stores, batch)
+    elif batch.status == BatchStatus.PROCESSING and await end_early(stores, batch):
+        pass  # it has ended; its run finds nothing to claim
     elif batch.status in (BatchStatus.QUEUED, BatchStatus.PROCESSING):
         await _dispatch(stores, engine, batch)
 
