@@ -10,13 +10,23 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from models.errors import ErrorCategory
 from models.fields import FieldType
 from models.filters import FilterOperator
+from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
 
 __all__ = [
-    "BatchStatus", "ErrorCategory", "FieldType", "FilterOperator", "Lifecycle", "TaskType",
+    "BatchStatus",
+    "CatchUp",
+    "ErrorCategory",
+    "FieldType",
+    "FilterOperator",
+    "Lifecycle",
+    "Overlap",
+    "RunStatus",
+    "Selection",
+    "TaskType",
     "show_enum",
-]  # fmt: skip
+]
 
 
 def show_enum(kind: type[StrEnum], description: str, values: Mapping[Any, str]) -> None:
@@ -102,5 +112,41 @@ show_enum(
     {
         Lifecycle.ACTIVE: "It may.",
         Lifecycle.DELETING: "Its deletion was accepted; nothing new may refer to it.",
+    },
+)
+show_enum(
+    Selection,
+    "Which objects a run takes.",
+    {
+        Selection.ALL: "All of the bucket.",
+        Selection.CHANGED: "Those created or updated since the last run; the first takes all.",
+    },
+)
+show_enum(
+    Overlap,
+    "What happens when a run is due and the batch of an earlier one has not ended.",
+    {
+        Overlap.SKIP: "The run is left out.",
+        Overlap.QUEUE: "It waits for its turn; one run at most, further ones are left out.",
+    },
+)
+show_enum(
+    CatchUp,
+    "What happens to runs that were due while no worker was there.",
+    {
+        CatchUp.NONE: "They are left out.",
+        CatchUp.LATEST: "The last of them is made up for.",
+        CatchUp.ALL: "Each is made up for, in order, at most 100.",
+    },
+)
+show_enum(
+    RunStatus,
+    "How far a run is.",
+    {
+        RunStatus.PENDING: "Due; its batch is being made, or waits for an earlier one.",
+        RunStatus.SUBMITTED: "Its batch is submitted; what became of it is in the batch.",
+        RunStatus.EMPTY: "There was nothing to take.",
+        RunStatus.SKIPPED: "Left out by the overlap or catch-up policy.",
+        RunStatus.FAILED: "Its batch could not be submitted; see message.",
     },
 )

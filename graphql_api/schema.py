@@ -17,15 +17,17 @@ from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
 from graphql_api.rights import guard
 from graphql_api.scalars import scalar_map
+from graphql_api.schedules.mutations import ScheduleMutation
+from graphql_api.schedules.queries import ScheduleQuery
 from graphql_api.tasks.queries import TaskQuery
 from graphql_api.tasks.subscriptions import TaskSubscription
 
 Query = merge_types(
     "Query",
-    (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, TaskQuery, DocumentQuery),
+    (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, TaskQuery, DocumentQuery, ScheduleQuery),
 )
 Mutation = merge_types(
-    "Mutation", (AdminMutation, BucketMutation, CollectionMutation, BatchMutation)
+    "Mutation", (AdminMutation, BucketMutation, CollectionMutation, BatchMutation, ScheduleMutation)
 )
 Subscription = merge_types("Subscription", (BatchSubscription, TaskSubscription))
 

@@ -25,12 +25,14 @@ from models.idempotency import IdempotentRequest
 from models.namespace import Namespace
 from models.object import Object
 from models.row_error import RowError
+from models.schedule import Schedule, ScheduleRun
 from models.settings import MongoSettings
 from models.task import Task
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
     Document, Task, Event, Notice, EventLog, IdempotentRequest,
+    Schedule, ScheduleRun,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

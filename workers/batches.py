@@ -62,9 +62,10 @@ async def open_batch(
     name: str,
     metadata: dict[str, object],
     object_ids: list[str],
+    batch_id: str | None = None,
     claim: Claim | None = None,
 ) -> Batch:
-    """Create a draft with its first objects.
+    """Create a draft with its first objects; `batch_id` is for whoever had to know it before.
 
     Raises:
         NotFound: an unknown bucket.
@@ -74,7 +75,7 @@ async def open_batch(
     bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
     require_active(bucket, path=("bucketId",))
     batch = Batch(
-        id=new_id("btc"),
+        id=batch_id or new_id("btc"),
         namespace_id=scope.namespace_id,
         bucket_id=bucket_id,
         name=name,

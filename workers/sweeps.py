@@ -15,6 +15,7 @@ from models.errors import StrataError
 from models.stores import Stores
 from workers.batches import Engine, reconcile
 from workers.events import publish_all, publish_safely
+from workers.schedules import tend_schedules
 
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
@@ -40,6 +41,10 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         await publish_all(stores)
     except PyMongoError as error:
         logger.warning("Sweep: the log waits: %s", type(error).__name__)
+    try:
+        await tend_schedules(stores)
+    except PyMongoError as error:
+        logger.warning("Sweep: schedules wait: %s", type(error).__name__)
 
 
 async def listen(stores: Stores, engine: Engine) -> None:

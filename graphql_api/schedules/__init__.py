@@ -1,0 +1,1 @@
+"""Schedules: batches that submit themselves."""
