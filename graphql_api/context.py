@@ -8,6 +8,7 @@ import strawberry
 
 from engine.queries import QueryEncoder
 from graphql_api.loaders import Loaders
+from graphql_api.looks import SharedLooks
 from graphql_api.pagination import Cursors
 from graphql_api.permissions import Authenticator, Principal, require_scope
 from models.scope import Scope
@@ -22,6 +23,7 @@ class Services:
     authenticator: Authenticator
     encoder: QueryEncoder
     cursors: Cursors
+    looks: SharedLooks = field(default_factory=SharedLooks)
 
 
 @dataclass

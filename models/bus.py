@@ -33,14 +33,19 @@ _TASK_SECONDS = 24 * 3600
 class Listener:
     """Wakes its owner when something was announced; wake-ups that pile up become one."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
         self._rung = asyncio.Event()
+        self._only = only
         self._batch_ids: set[str] = set()
+        self.rung_at = float("-inf")  # by the loop's clock
 
     def ring(self, batch_id: str | None) -> None:
         """Wake the owner; None means anything may have happened meanwhile."""
         if batch_id is not None:
+            if self._only is not None and self._only != batch_id:
+                return
             self._batch_ids.add(batch_id)
+        self.rung_at = asyncio.get_running_loop().time()
         self._rung.set()
 
     async def wait(self, seconds: float) -> set[str]:
@@ -149,9 +154,9 @@ class Bus:
         return None
 
     @contextlib.asynccontextmanager
-    async def listen(self, channel: str) -> AsyncIterator[Listener]:
-        """Register for a channel's doorbells until the block ends."""
-        listener = Listener()
+    async def listen(self, channel: str, *, only: str | None = None) -> AsyncIterator[Listener]:
+        """Register for a channel's doorbells, or only one batch's, until the block ends."""
+        listener = Listener(only)
         self._listeners[channel].add(listener)
         if self._reader is None:
             self._reader = asyncio.create_task(self._read(), name="bus-reader")

@@ -6,7 +6,6 @@ second.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from typing import Final, TypedDict
 
@@ -20,6 +19,7 @@ from graphql_api.batches.frames import (
 )
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Context
+from graphql_api.pagination import Cursors
 from graphql_api.scalars import BigInt, DateTime
 from models.batch import Batch
 from models.bus import Listener
@@ -40,6 +40,63 @@ class _FrameFields(TypedDict):
     at: DateTime
 
 
+class BatchLook:
+    """A batch as it was at one moment, and what is news to followers at each position."""
+
+    def __init__(self, batch: Batch, cursors: Cursors) -> None:
+        self.batch = batch
+        self._cursors = cursors
+        self._news: dict[int, asyncio.Task[list[BatchFrame]]] = {}
+
+    def snapshot(self, after: int = 0) -> BatchFrame:
+        """Return the batch as a frame that stands for every event past a position."""
+        fields = self._frame(after + 1, self.batch.sequence, self.batch.sequence)
+        return BatchSnapshot(batch=show_batch(self.batch), **fields)
+
+    async def news(self, position: int) -> list[BatchFrame]:
+        """Return what a follower at a position misses; who asks first has it read."""
+        if position == self.batch.sequence:
+            return []
+        found = self._news.get(position)
+        if found is None:
+            found = self._news[position] = asyncio.create_task(self._read(position))
+        return found.result() if found.done() else await asyncio.shield(found)
+
+    async def _read(self, position: int) -> list[BatchFrame]:
+        batch = self.batch
+        if position > batch.sequence:
+            return [self._gap(0, DiscontinuityReason.LOG_RESET), self.snapshot()]
+        events = await read_events(batch.id, after=position, limit=_CHUNK)
+        # The batch was read first: what is newer than it waits for the next look.
+        events = [event for event in events if event.sequence <= batch.sequence]
+        if not events or events[0].sequence != position + 1:
+            return [self._gap(position, DiscontinuityReason.RETENTION), self.snapshot(position)]
+        return [self._events(events)]
+
+    def _events(self, events: list[Event]) -> BatchFrame:
+        first, last = events[0].sequence, events[-1].sequence
+        return BatchEvents(
+            batch=show_batch(self.batch),
+            events=[show_event(event) for event in events],
+            **self._frame(first, last, last),
+        )
+
+    def _gap(self, known: int, reason: DiscontinuityReason) -> BatchFrame:
+        """Say what is missing. Its cursor is the one it answers: a resume says it again."""
+        return BatchDiscontinuity(
+            reason=reason, **self._frame(known + 1, self.batch.sequence, known)
+        )
+
+    def _frame(self, first: int, last: int, position: int) -> _FrameFields:
+        kind, namespace_id = f"batch:{self.batch.id}", self.batch.namespace_id
+        return {
+            "cursor": self._cursors.write(kind, namespace_id, str(position)),
+            "from_sequence": BigInt(first),
+            "sequence": BigInt(last),
+            "at": DateTime(now()),
+        }
+
+
 class BatchFollower:
     """One subscriber of one batch."""
 
@@ -47,7 +104,6 @@ class BatchFollower:
         self._context = context
         self._scope = context.scope
         self._batch_id = batch_id
-        self._position = 0
 
     async def frames(self, after: str | None) -> AsyncGenerator[BatchFrame, None]:
         """Yield frames that join; ends after the terminal event.
@@ -58,69 +114,33 @@ class BatchFollower:
             Unauthenticated: the key was revoked meanwhile.
         """
         bus = self._context.stores.bus
-        await self._load()
-        if after is not None:
-            self._position = self._read_cursor(after)
-        async with bus.listen(bus.events_channel(self._scope.namespace_id)) as listener:
-            if after is None:
-                yield self._snapshot(await self._load())
-            while True:
-                batch = await self._load()
-                frames = await self._news(batch)
-                for frame in frames:
-                    yield frame
-                if self._position >= batch.sequence:
-                    if batch.status in FINAL:
-                        return
-                    await self._pace(frames)
-                    await self._wait(listener)
-                await self._context.revalidate_when_due()
+        await self._read()
+        position = 0 if after is None else self._read_cursor(after)
+        channel = bus.events_channel(self._scope.namespace_id)
+        subject = (self._scope.namespace_id, self._batch_id)
+        with self._context.services.looks.of(subject) as looks:
+            async with bus.listen(channel, only=self._batch_id) as listener:
+                look: BatchLook = await looks.since(_clock(), self._read)
+                if after is None:
+                    position = look.batch.sequence
+                    yield look.snapshot()
+                while True:
+                    frames = await look.news(position)
+                    for frame in frames:
+                        yield frame
+                    if frames:
+                        position = int(frames[-1].sequence)
+                    if position >= look.batch.sequence:
+                        if look.batch.status in FINAL:
+                            return
+                        await self._pace(frames)
+                        moment = await self._wait(listener)
+                        await self._context.revalidate_when_due()
+                        look = await looks.since(moment, self._read)
 
-    async def _news(self, batch: Batch) -> list[BatchFrame]:
-        if self._position == batch.sequence:
-            return []
-        if self._position > batch.sequence:
-            return [self._gap(batch, DiscontinuityReason.LOG_RESET), self._snapshot(batch)]
-        events = await read_events(self._batch_id, after=self._position, limit=_CHUNK)
-        # The batch was read first: what is newer than it waits for the next look.
-        events = [event for event in events if event.sequence <= batch.sequence]
-        if not events or events[0].sequence != self._position + 1:
-            return [self._gap(batch, DiscontinuityReason.RETENTION), self._snapshot(batch)]
-        return [self._events(batch, events)]
-
-    async def _load(self) -> Batch:
-        self._context.forget()
-        return await self._scope.require(Batch, self._batch_id, path=("batchId",))
-
-    def _snapshot(self, batch: Batch) -> BatchFrame:
-        first, self._position = self._position + 1, batch.sequence
-        return BatchSnapshot(batch=show_batch(batch), **self._frame(first, self._position))
-
-    def _events(self, batch: Batch, events: list[Event]) -> BatchFrame:
-        self._position = events[-1].sequence
-        return BatchEvents(
-            batch=show_batch(batch),
-            events=[show_event(event) for event in events],
-            **self._frame(events[0].sequence, self._position),
-        )
-
-    def _gap(self, batch: Batch, reason: DiscontinuityReason) -> BatchFrame:
-        """Say what is missing. Its cursor is the one it answers: a resume says it again."""
-        known = 0 if reason is DiscontinuityReason.LOG_RESET else self._position
-        frame = BatchDiscontinuity(reason=reason, **self._frame(known + 1, batch.sequence))
-        self._position = known
-        return frame
-
-    def _frame(self, first: int, last: int) -> _FrameFields:
-        cursors = self._context.services.cursors
-        return {
-            "cursor": cursors.write(
-                f"batch:{self._batch_id}", self._scope.namespace_id, str(self._position)
-            ),
-            "from_sequence": BigInt(first),
-            "sequence": BigInt(last),
-            "at": DateTime(now()),
-        }
+    async def _read(self) -> BatchLook:
+        batch = await self._scope.require(Batch, self._batch_id, path=("batchId",))
+        return BatchLook(batch, self._context.services.cursors)
 
     def _read_cursor(self, cursor: str) -> int:
         cursors = self._context.services.cursors
@@ -135,10 +155,15 @@ class BatchFollower:
         if events and all(event.type in PROGRESS for event in events):
             await asyncio.sleep(_PROGRESS_SECONDS)
 
-    async def _wait(self, listener: Listener) -> None:
-        """Sleep until this batch is announced, or until it is time for a look anyway."""
-        deadline = time.monotonic() + _LOOK_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
-            rung = await listener.wait(left)
-            if not rung or self._batch_id in rung:
-                break
+    async def _wait(self, listener: Listener) -> float:
+        """Sleep until this batch is announced, or until it is time for a look anyway.
+
+        Returns the moment after which the next look must have begun. A look made only to be sure
+        may be some seconds old: it is another follower's.
+        """
+        rung = await listener.wait(_LOOK_SECONDS)
+        return listener.rung_at if rung else max(listener.rung_at, _clock() - _LOOK_SECONDS / 2)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
