@@ -121,6 +121,13 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert api.ran | admin.ran == OPERATIONS.keys()
 
 
+async def check_schedules(api: Caller, bucket_id: str) -> None:
+    planned = {"name": "nightly", "bucketId": bucket_id, "cron": "0 2 * * *"}
+    schedule = (await api.ask("createSchedule", input=planned))["schedule"]
+    listed = (await api.ask("schedules"))["edges"]
+    assert [edge["node"]["id"] for edge in listed] == [schedule["id"]]
+
+
 async def check_deletions(api: Caller, bucket_id: str, collection_id: str) -> None:
     """Each is a task that the worker brings to its end."""
     for name, subject in (("deleteCollection", collection_id), ("deleteBucket", bucket_id)):
