@@ -117,6 +117,7 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert deleted["deletedBatchId"] == spare
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
+    await check_schedules(api, bucket_id)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
