@@ -69,21 +69,29 @@ class AllRowsFail(Exception):
 class BlockExtraction:
     """One attempt at the rows of one block."""
 
-    def __init__(self, work: Work, rows: BlockRows, *, call: Call) -> None:
+    def __init__(
+        self, work: Work, rows: BlockRows, *, call: Call, reused: Extraction | None = None
+    ) -> None:
         self._work = work
         self._rows = rows.table.num_rows
         self._wanted = np.ones(self._rows, np.bool_)
         self._wanted[[failure.row for failure in rows.failures]] = False
+        self._wanted[sorted(rows.reused)] = False
+        self._reused = [] if reused is None else [reused]
         self._call = call
 
     async def run(self) -> Extraction:
-        """Return what the rows yield and which of them failed.
+        """Return what the rows yield, reused ones included, and which of them failed.
 
         Raises:
             RowsFailed: the rows failed together, for the first time.
             AllRowsFail: and so did each that was looked at alone.
             StaleBlock: the block is another's.
         """
+        found = await self._extract_all()
+        return merge(self._work, [found, *self._reused], []) if self._reused else found
+
+    async def _extract_all(self) -> Extraction:
         state = self._work.block.isolation or self._suspicion()
         if state is None:
             try:
@@ -183,13 +191,13 @@ def merge(work: Work, parts: Sequence[Extraction], failures: Iterable[RowFailure
     if len(parts) == 1:
         return Extraction(parts[0].documents, failed)
     if not parts:
-        return Extraction(_stored_schema(work).empty_table(), failed)
+        return Extraction(stored_schema(work).empty_table(), failed)
     documents = pa.concat_tables([part.documents for part in parts])
     order = np.argsort(documents.column(ROW).to_numpy(), kind="stable")
     return Extraction(documents.take(pa.array(order)), failed)
 
 
-def _stored_schema(work: Work) -> pa.Schema:
+def stored_schema(work: Work) -> pa.Schema:
     """Return the schema of documents whose media, if any, are on S3 already."""
     outputs = [
         pa.field(one.name, one.arrow if one.media_type is None else pa.large_string())

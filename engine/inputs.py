@@ -22,14 +22,15 @@ from engine.rows import Filtered, Flattener, Missing, Rows, SourceRow, rows_tabl
 from engine.source_texts import fetch_texts
 from engine.spec import ExtractorSpec, RowFailure
 from models.artifacts import ArtifactStore
-from models.block import Block
+from models.block import Block, Pointer
 from models.collection import Collection
 from models.errors import ArtifactCorrupt
 from models.settings import BLOB_CACHE_BYTES
 
 _KEPT_BYTES: Final = 128 * 1024 * 1024
+INPUT_HASH: Final = "input_hash"  # of all that a document's row was computed from
 NOT_FIELDS: Final = frozenset(
-    {"document_id", "object_id", "source_id", "ordinal", "passthrough", "history"}
+    {"document_id", "object_id", "source_id", "ordinal", "passthrough", "history", INPUT_HASH}
 )
 
 
@@ -41,6 +42,8 @@ class BlockRows:
     failures: list[RowFailure]
     missing: list[Missing] = field(default_factory=list)
     filtered: list[Filtered] = field(default_factory=list)
+    hashes: list[str | None] = field(default_factory=list)  # of the rows' inputs, once known
+    reused: frozenset[int] = frozenset()  # rows whose documents are taken over
 
     @property
     def rows_in(self) -> int:
@@ -88,6 +91,11 @@ class InputReader:
         reader = self.blobs.reader(Occasion(block.namespace_id, run or block.batch_id))
         table, failures = await fetch_texts(reader, rows.table, spec, progress)
         return replace(rows, table=table, failures=failures)
+
+    async def artifact(self, pointer: Pointer) -> pa.Table:
+        """Return a committed output; raises ArtifactCorrupt."""
+        body = await self._file(pointer.key, pointer.sha256)
+        return await asyncio.to_thread(lambda: pq.read_table(pa.BufferReader(body)))
 
     async def _upstream_files(self, block: Block, progress: Callable[[], None]) -> list[bytes]:
         found = Block.get_pymongo_collection().find({"_id": {"$in": block.reads}})

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from engine.catalog import extractor_spec
-from engine.inputs import BlockRows, output_fields
+from engine.inputs import INPUT_HASH, BlockRows, output_fields
 from engine.spec import ROW, Extraction, ExtractorSpec, RowFailure
 from models.batch import Batch
 from models.block import Block, BlockCounts, Failure
@@ -99,7 +99,7 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction, put_off: P
         ids,
         documents,
         _errors(work, rows, failures, parents),
-        _output_table(work, table, ids, ordinals, parents, histories),
+        _output_table(work, rows, table, ids, ordinals, parents, histories),
         _counts(rows, failures, index, put_off),
         [parent["source_id"] for row, parent in enumerate(parents) if row not in found]
         + [one.source_id for one in rows.filtered],
@@ -174,6 +174,7 @@ def _counts(
         rows_failed=len(failures),
         rows_skipped=rows.table.num_rows - len(failures) - succeeded - later,
         rows_succeeded=succeeded,
+        rows_reused=len(rows.reused),
         documents_written=len(index),
     )
 
@@ -231,6 +232,7 @@ def _documents(
 
 def _output_table(
     work: Work,
+    rows: BlockRows,
     table: pa.Table,
     ids: list[str],
     ordinals: "np.ndarray[Any, Any]",
@@ -239,6 +241,7 @@ def _output_table(
 ) -> pa.Table:
     index = table.column(ROW).to_pylist()
     texts = [None if one is None else orjson.dumps(one).decode() for one in histories]
+    hashes = rows.hashes or [None] * len(parents)
     columns: dict[str, Any] = {
         "document_id": pa.array(ids, pa.string()),
         "object_id": pa.array([parents[row]["object_id"] for row in index], pa.string()),
@@ -246,6 +249,7 @@ def _output_table(
         "ordinal": pa.array(ordinals, pa.int32()),
         "passthrough": pa.array([parents[row]["passthrough"] for row in index], pa.large_string()),
         "history": pa.array([texts[row] for row in index], pa.large_string()),
+        INPUT_HASH: pa.array([hashes[row] for row in index], pa.string()),
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
     marks = {output.name: {"json": "1"} for output in work.spec.outputs if output.stored_as_json}

@@ -9,16 +9,19 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from pymongo.errors import PyMongoError
 
+from engine.blob_cache import Occasion
 from engine.block_media import extract_media
 from engine.extraction import AllRowsFail, BlockExtraction, Index, RowsFailed, extract_rows
 from engine.inputs import BlockRows, InputReader
 from engine.output import PutOff, Work, put_off_transient
 from engine.pools import Pools, ProgressClock
+from engine.reuse import find_reusable, hash_inputs
 from engine.spec import Extraction
 from engine.writer import commit_block, fail_block, release, store_block
 from models.batch import Batch, renew_batch
@@ -198,7 +201,9 @@ class BatchRun:
                 work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
             ),
         )
-        extraction = await BlockExtraction(work, rows, call=partial(self._call, work, rows)).run()
+        rows, reused = await self._under_lease(work, clock, self._reuse(work, rows))
+        call = partial(self._call, work, rows)
+        extraction = await BlockExtraction(work, rows, call=call, reused=reused).run()
         put_off = self._put_off(work, extraction)
         if put_off.failures and len(put_off.rows) == rows.table.num_rows:
             raise NoRowReady(put_off)
@@ -209,6 +214,14 @@ class BatchRun:
         )
         async with self._committing:  # every commit changes the batch's own document
             await commit_block(self._stores, work, stored)
+
+    async def _reuse(self, work: Work, rows: BlockRows) -> tuple[BlockRows, Extraction | None]:
+        if work.spec.costs_little or work.spec.needs_whole_tier:
+            return rows, None
+        read = self._reader.blobs.reader(Occasion(work.batch.namespace_id, self._run_id))
+        hashed = await hash_inputs(work, rows, read, limit=self._settings.max_blob_bytes)
+        reused = await find_reusable(work, hashed, self._reader)
+        return replace(hashed, reused=reused.rows), reused.extraction
 
     async def _call(self, work: Work, rows: BlockRows, index: Index) -> Extraction:
         clock = ProgressClock()

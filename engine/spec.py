@@ -95,6 +95,7 @@ class ExtractorSpec:
     vectors: Callable[[Parameters, Path], tuple[VectorField, ...]]
     position_fields: tuple[str, ...] = ()
     needs_whole_tier: bool = False
+    costs_little: bool = False  # to compute again, compared with reading what it yielded before
     cpus: float = 1.0
     gpus: float = 0.0
     memory_mb: int = 512

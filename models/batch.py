@@ -30,6 +30,7 @@ class Counts(BaseModel):
     rows_failed: int = 0
     rows_skipped: int = 0
     rows_succeeded: int = 0
+    rows_reused: int = 0  # those of them that were not computed again
     documents_written: int = 0
 
     @property
@@ -102,6 +103,7 @@ class Batch(Namespaced):
     members_revision: int = 0
     submission: str | None = None  # whose blocks count; each submit attempt has its own
     include_processing_history: bool = False
+    reuse: bool = True  # what the same inputs yielded before
     tiers: list[Tier] = []
     artifacts: list[ArtifactInfo] = []
     funnels: dict[str, Funnel] = {}

@@ -92,6 +92,7 @@ class BlockCounts(BaseModel):
     rows_failed: int = 0
     rows_skipped: int = 0
     rows_succeeded: int = 0
+    rows_reused: int = 0  # those of them that were not computed again
     documents_written: int = 0
 
 

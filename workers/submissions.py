@@ -65,6 +65,7 @@ async def submit_batch(
     batch_id: str,
     *,
     include_processing_history: bool = False,
+    reuse: bool = True,
     claim: Claim | None = None,
 ) -> Submission:
     """Flatten a draft and queue it; a batch that was submitted before answers as it did then.
@@ -82,6 +83,7 @@ async def submit_batch(
             await held.settle(None, batch_id=batch_id)
             return answer
         batch.include_processing_history = include_processing_history
+        batch.reuse = reuse
         submission = new_id("sub")
         tiers = await _plan_tiers(scope, batch)
         manifest = await _writer(stores, batch, submission, write=True).write(tiers[0])
@@ -179,6 +181,7 @@ def _queued_values(
     return {
         "submission": submission,
         "include_processing_history": batch.include_processing_history,
+        "reuse": batch.reuse,
         "tiers": [
             Tier(number=number, collection_ids=[c.id for c in tier]).model_dump()
             for number, tier in enumerate(tiers)

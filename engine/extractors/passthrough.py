@@ -58,6 +58,7 @@ class PassthroughExtractor(Extractor):
     spec: ClassVar = ExtractorSpec(
         name="passthrough",
         version="v1",
+        costs_little=True,
         description="One document for each row, holding the fields passed through.",
         inputs=(
             InputSpec("content", "json", "Any value, kept under `content`.", required=False),

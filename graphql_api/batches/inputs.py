@@ -40,6 +40,11 @@ class SubmitBatchInput:
     include_processing_history: bool = strawberry.field(
         default=False, description="Whether documents record each enrichment."
     )
+    reuse: bool = strawberry.field(
+        default=True,
+        description="Whether a row is spared that yielded its documents before, from the same "
+        "inputs by the same extractor and parameters.",
+    )
     idempotency_key: str | None = key_field()
 
 

@@ -115,6 +115,7 @@ class BatchMutation:
                     scope,
                     input.batch_id,
                     include_processing_history=input.include_processing_history,
+                    reuse=input.reuse,
                     claim=claim,
                 ),
                 lambda made: replay_submission(scope, made["batch_id"]),

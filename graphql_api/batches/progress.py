@@ -22,6 +22,9 @@ class Counts:
     rows_failed: BigInt = strawberry.field(description="Rows that failed.")
     rows_skipped: BigInt = strawberry.field(description="Rows that rightly yielded nothing.")
     rows_succeeded: BigInt = strawberry.field(description="Rows that became documents.")
+    rows_reused: BigInt = strawberry.field(
+        description="Of these, rows that were not computed again, for nothing had changed."
+    )
     documents_written: BigInt = strawberry.field(description="Documents committed.")
 
 

@@ -96,6 +96,25 @@ async def submitted(
     return await claim(stores, batch.id)
 
 
+async def submitted_again(
+    stores: Stores, bucket: Bucket, objects: Sequence[Object], *, reuse: bool = True
+) -> Batch:
+    """Submit and claim another batch of objects whose bucket and collections are there already."""
+    batch = make_batch(bucket.namespace_id, bucket_id=bucket.id, submission=None)
+    await store(batch)
+    await add_members(bucket.namespace_id, batch.id, [one.id for one in objects])
+    await submit_batch(stores, Scope(bucket.namespace_id), batch.id, reuse=reuse)
+    return await claim(stores, batch.id)
+
+
+async def say(item: Object, text: str) -> None:
+    """Give an object another text."""
+    blob = Blob(property="content", text=text)
+    await Object.get_pymongo_collection().update_one(
+        {"_id": item.id}, {"$set": {"blobs": [blob.model_dump()]}}
+    )
+
+
 async def make_run(stores: Stores, batch: Batch, pools: Pools) -> BatchRun:
     """Return the run of a claimed batch in this process."""
     wanted = [one for tier in batch.tiers for one in tier.collection_ids]

@@ -278,6 +278,7 @@ async def test_counts_add_up_for_every_kind_of_row(
         "rows_failed": 3,
         "rows_skipped": 1,
         "rows_succeeded": 2 + 3,
+        "rows_reused": 0,
         "documents_written": 3 + 3,
     }
     assert counts.rows_settled == counts.rows_in
