@@ -8,6 +8,7 @@ from models.batch import Batch
 from models.bucket import Bucket
 from models.collection import Collection
 from models.document import Document
+from models.object import Object
 from models.scope import Scope
 from models.stored import Namespaced
 
@@ -21,6 +22,7 @@ class Loaders:
         self.bucket_by_id = _by_id(scope, Bucket)
         self.collection_by_id = _by_id(scope, Collection)
         self.batch_by_id = _by_id(scope, Batch)
+        self.object_by_id = _by_id(scope, Object)
         self.document_by_id = _by_id(scope, Document)
 
 

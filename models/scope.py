@@ -60,6 +60,28 @@ class Scope:
         """Return how many items match."""
         return await model.get_pymongo_collection().count_documents(self._filter(match))
 
+    async def find_sorted(
+        self,
+        model: type[M],
+        match: Mapping[str, Any],
+        *,
+        sort: list[tuple[str, int]],
+        limit: int,
+    ) -> list[M]:
+        """Return the first items that match, in an order."""
+        rows = model.get_pymongo_collection()
+        cursor = rows.find(self._filter(match), sort=sort, limit=limit)
+        return [model.model_validate(row) async for row in cursor]
+
+    async def aggregate(
+        self, model: type[M], match: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return what stages make of the items that match; they must not look elsewhere."""
+        cursor = await model.get_pymongo_collection().aggregate(
+            [{"$match": self._filter(match)}, *stages], allowDiskUse=True
+        )
+        return [row async for row in cursor]
+
     async def page(
         self,
         model: type[M],

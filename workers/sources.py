@@ -132,8 +132,13 @@ def require_filter(source: Source, schema: SourceSchema) -> Source:
     """
     if source.filter is None:
         return source
-    checked = _Checker(schema).check(source.filter, ("source", "filter"), depth=1)
+    checked = check_filter(source.filter, schema, where=("source", "filter"))
     return source.model_copy(update={"filter": checked})
+
+
+def check_filter(node: Filter, schema: SourceSchema, *, where: Where) -> Filter:
+    """Return a filter with its conditions completed; raises InvalidInput if it makes no sense."""
+    return _Checker(schema).check(node, where, depth=1)
 
 
 class _Checker:

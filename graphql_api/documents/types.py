@@ -1,17 +1,22 @@
 """Types of documents."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 
 from graphql_api.buckets.types import Object, show_object
+from graphql_api.collections.types import Collection, show_collection
 from graphql_api.context import Info
 from graphql_api.errors import UserError
+from graphql_api.listing import list_page
 from graphql_api.node import Node
-from graphql_api.scalars import JSON, DateTime
+from graphql_api.pagination import After, Before, Connection, First, Last
+from graphql_api.scalars import JSON, BigInt, DateTime
 from models.document import Document as DocumentModel
-from models.object import Object as ObjectModel
+from workers.documents import derived_from
+
+_TIERS: Final = 32  # more than any chain has; a bound for what was written by hand
 
 
 @strawberry.type(description="One step that made a document what it is.")
@@ -57,8 +62,48 @@ class Document(Node):
     @strawberry.field(description="The object; null when it was deleted.")
     async def object(self, info: Info) -> Object | None:
         """Load the object."""
-        found = await info.context.scope.find(ObjectModel, self.object_id)
+        found = await info.context.loaders.object_by_id.load(self.object_id)
         return None if found is None else show_object(found)
+
+    @strawberry.field(description="The collection; null when it was deleted.")
+    async def collection(self, info: Info) -> Collection | None:
+        """Load the collection."""
+        found = await info.context.loaders.collection_by_id.load(self.collection_id)
+        return None if found is None else show_collection(found)
+
+    @strawberry.field(
+        description="The documents that it was made of, from the first tier down to its own "
+        "source; empty for a document of the first tier."
+    )
+    async def upstream(self, info: Info) -> list["Document"]:
+        """Load the chain of sources."""
+        chain: list[Document] = []
+        source_id = str(self.source_id)
+        while source_id != self.object_id and len(chain) < _TIERS:
+            found = await info.context.loaders.document_by_id.load(source_id)
+            if found is None:
+                break
+            chain.append(show_document(found))
+            source_id = found.source_id
+        return chain[::-1]
+
+    @strawberry.field(
+        description="The documents of later tiers that were made directly of it, by id."
+    )
+    async def derived(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection["Document"] | None:
+        """List what was made of it."""
+        match = await derived_from(info.context.scope, self.collection_id, self.id)
+        return await list_page(
+            info.context, DocumentModel, show_document, kind=f"derived:{self.id}", match=match,
+            first=first, after=after, last=last, before=before,
+        )  # fmt: skip
 
 
 def show_document(model: DocumentModel) -> Document:
@@ -89,6 +134,14 @@ def _show_step(step: dict[str, Any]) -> ProcessingStep:
         duration_ms=step["durationMs"],
         outcome=step["outcome"],
     )
+
+
+@strawberry.type(description="A value of a field and how often it occurs.")
+class FacetValue:
+    """A facet's value as shown."""
+
+    value: JSON = strawberry.field(description="A text, a number or a boolean.")
+    count: BigInt = strawberry.field(description="Documents that have it.")
 
 
 @strawberry.type(description="A document that was found.")

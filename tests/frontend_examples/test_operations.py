@@ -166,6 +166,14 @@ async def check_results(api: Caller, batch_id: str, collection_id: str) -> None:
     assert [history["batchId"] for history in histories] == [batch_id] * 3
     assert [len(history["processingHistory"]) for history in histories] == [1] * 3
 
+    facets = await api.ask("documentFacets", collectionId=collection_id, field="title")
+    assert [(one["value"], one["count"]) for one in facets] == [(key, 1) for key in sorted(TEXTS)]
+    first = documents["edges"][0]["node"]
+    lineage = await api.ask("lineage", id=first["id"])
+    assert (lineage["object"]["id"], lineage["upstream"]) == (first["objectId"], [])
+    made = await api.ask("objectDocuments", objectId=first["objectId"])
+    assert [edge["node"]["id"] for edge in made["edges"]] == [first["id"]]
+
     found = await api.ask(
         "searchDocuments", collectionId=collection_id, query={"text": "a game with a king"}, first=1
     )
