@@ -5,7 +5,15 @@ import json
 import sys
 from typing import Final
 
-NAMES: Final = ("bare_net", "pickup")
+NAMES: Final = (
+    "bare_net",
+    "pickup",
+    "graphql_trivial",
+    "graphql_list",
+    "fanout",
+    "resume",
+    "abuse",
+)
 
 
 def main() -> int:

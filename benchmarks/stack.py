@@ -1,6 +1,7 @@
 """A running product for a benchmark: `strata up` in a folder of its own, stopped afterwards."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -21,23 +22,25 @@ class Product:
 
     base_url: str
     admin_key: str
+    data: Path  # its folder: `load_settings` finds the servers there
 
 
 @contextmanager
-def running_product() -> Iterator[Product]:
-    """Start everything, wait until it serves, stop it at the end."""
-    port = _free_port()
+def running_product(**settings: str) -> Iterator[Product]:
+    """Start everything, wait until it serves, stop it at the end; settings are variables."""
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="strata-bench-") as folder:
         command = [sys.executable, "-P", "-m", "graphql_api.cli", "up", "--no-demo"]
         process = subprocess.Popen(
             [*command, "--port", str(port), "--data", folder],
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **settings},
         )
         try:
             _await_ready(process)
             endpoints = json.loads((Path(folder) / "endpoints.json").read_text())
-            yield Product(f"http://127.0.0.1:{port}", endpoints["STRATA_ADMIN_KEY"])
+            yield Product(f"http://127.0.0.1:{port}", endpoints["STRATA_ADMIN_KEY"], Path(folder))
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=_STOP_SECONDS)
@@ -51,6 +54,7 @@ def _await_ready(process: "subprocess.Popen[str]") -> None:
     raise RuntimeError(f"strata up ended with code {process.wait()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])

@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             services = Services(stores, Authenticator(key), encoder, Cursors(secret))
             operations = Operations(schema._schema, stores.bus, chosen.api)
             app.state.view = GraphQLView(operations, services, opened)
+            app.state.services = services
             app.state.stores = stores
             yield
 
