@@ -30,6 +30,7 @@ EVENTS: Final = 20
 MEDIAN_LIMIT, P99_LIMIT, MANY_P99_LIMIT = 0.020, 0.100, 0.150
 CPU_LIMIT, MEMORY_LIMIT = 80e-6, 60 * 1024
 _AT_ONCE: Final = 50
+_OPEN_SECONDS, _DELIVERY_SECONDS = 120, 30
 _PAUSE_SECONDS: Final = 0.5
 
 
@@ -37,12 +38,12 @@ _PAUSE_SECONDS: Final = 0.5
 class Crowd:
     """Subscribers on sockets of their own, and when each saw each event."""
 
-    sockets: list[ClientConnection] = field(default_factory=list)
+    size: int
     seen: dict[int, list[float]] = field(default_factory=dict)
-    complete: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, socket: ClientConnection) -> None:
-        """Note the time of every event's frame."""
+        """Note the time of every frame, the snapshot's as 0."""
         async for text in socket:
             arrived = time.perf_counter()
             message = json.loads(text)
@@ -52,8 +53,16 @@ class Crowd:
                 frame = message["payload"]["data"]["batchEvents"]
                 times = self.seen.setdefault(frame["sequence"], [])
                 times.append(arrived)
-                if len(times) == len(self.sockets):
-                    self.complete.set()
+                if len(times) == self.size:
+                    self.arrived.set()
+
+    async def all_saw(self, sequence: int, seconds: float) -> list[float]:
+        """Wait until every subscriber saw an event; return when each did."""
+        async with asyncio.timeout(seconds):
+            while len(self.seen.get(sequence, [])) < self.size:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.seen.pop(sequence)
 
 
 def run() -> dict[str, object]:
@@ -111,21 +120,17 @@ async def _measure(
 async def _gather(
     opened: AsyncExitStack, base_url: str, key: str, batch: Batch, count: int
 ) -> Crowd:
-    crowd, gate = Crowd(), asyncio.Semaphore(_AT_ONCE)
+    crowd, gate = Crowd(count), asyncio.Semaphore(_AT_ONCE)
 
-    async def one() -> ClientConnection:
+    async def one() -> None:
         async with gate:
             socket = await opened.enter_async_context(open_socket(base_url, key))
+            reading = asyncio.create_task(crowd.read(socket))
+            opened.callback(reading.cancel)
             await subscribe(socket, batch.id)
-            frame = json.loads(await socket.recv())
-            if frame["type"] != "next":
-                raise RuntimeError(frame)
-            return socket
 
-    crowd.sockets = await asyncio.gather(*(one() for _ in range(count)))
-    for socket in crowd.sockets:
-        reading = asyncio.create_task(crowd.read(socket))
-        opened.callback(reading.cancel)
+    await asyncio.gather(*(one() for _ in range(count)))
+    await crowd.all_saw(0, _OPEN_SECONDS)
     return crowd
 
 
@@ -136,13 +141,8 @@ async def _deliver(
     took: list[float] = []
     before = _cpu(server)
     for _ in range(count):
-        crowd.complete.clear()
         sequence, committed = await commit_event(stores, batch)
-        async with asyncio.timeout(30):
-            await crowd.complete.wait()
-        times = crowd.seen.pop(sequence)
-        if len(times) != len(crowd.sockets):
-            raise RuntimeError(f"{len(times)} of {len(crowd.sockets)} frames")
+        times = await crowd.all_saw(sequence, _DELIVERY_SECONDS)
         took += [max(0.0, arrived - committed) for arrived in times]
         await asyncio.sleep(pause)
     return took, _cpu(server) - before

@@ -1,18 +1,24 @@
 """Loaders: one database call for all items of a kind that an operation asks for."""
 
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
 from models.batch import Batch
+from models.block import sum_blocks_of
 from models.bucket import Bucket
 from models.collection import Collection
 from models.document import Document
-from models.object import Object
+from models.events import Event, read_transitions_of
+from models.object import Object, count_objects
 from models.scope import Scope
 from models.stored import Namespaced
+from models.task import Task
 
 M = TypeVar("M", bound=Namespaced)
+Submission = tuple[str, str]  # of a batch: which submit attempt counts
+Sums = dict[str, Any]
 
 
 class Loaders:
@@ -24,6 +30,13 @@ class Loaders:
         self.batch_by_id = _by_id(scope, Batch)
         self.object_by_id = _by_id(scope, Object)
         self.document_by_id = _by_id(scope, Document)
+        self.task_by_id = _by_id(scope, Task)
+        self.object_count_by_bucket_id: DataLoader[str, int] = DataLoader(
+            load_fn=partial(_count_objects, scope)
+        )
+        # Of batches that were found in the scope before.
+        self.transitions_by_batch_id: DataLoader[str, list[Event]] = DataLoader(_load_transitions)
+        self.block_sums_by_submission: DataLoader[Submission, list[Sums]] = DataLoader(_sum_blocks)
 
 
 def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
@@ -32,3 +45,18 @@ def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
         return [found.get(item_id) for item_id in ids]
 
     return DataLoader(load_fn=load)
+
+
+async def _count_objects(scope: Scope, bucket_ids: list[str]) -> list[int]:
+    counts = await count_objects(scope.namespace_id, bucket_ids)
+    return [counts.get(bucket_id, 0) for bucket_id in bucket_ids]
+
+
+async def _load_transitions(batch_ids: list[str]) -> list[list[Event]]:
+    found = await read_transitions_of(batch_ids)
+    return [found[batch_id] for batch_id in batch_ids]
+
+
+async def _sum_blocks(submissions: list[Submission]) -> list[list[Sums]]:
+    found = await sum_blocks_of(submissions)
+    return [found[batch_id] for batch_id, _ in submissions]

@@ -354,13 +354,25 @@ async def read_exhausted(
 
 async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
     """Return per collection and status: blocks, one's message, and the sums of every count."""
+    return (await sum_blocks_of([(batch_id, submission)]))[batch_id]
+
+
+async def sum_blocks_of(
+    submissions: Sequence[tuple[str, str]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the same for many batches and their submissions, by one call."""
+    wanted = [{"batch_id": one, "submission": submission} for one, submission in submissions]
     sums = {name: {"$sum": f"$counts.{name}"} for name in BlockCounts.model_fields}
     cursor = await Block.get_pymongo_collection().aggregate(
         [
-            {"$match": {"batch_id": batch_id, "submission": submission}},
+            {"$match": {"$or": wanted}},
             {
                 "$group": {
-                    "_id": {"collection_id": "$collection_id", "status": "$status"},
+                    "_id": {
+                        "batch_id": "$batch_id",
+                        "collection_id": "$collection_id",
+                        "status": "$status",
+                    },
                     "blocks": {"$sum": 1},
                     "reason": {"$max": "$error_message"},
                     "started_at": {"$min": "$started_at"},
@@ -370,7 +382,10 @@ async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
             },
         ]
     )
-    return [row async for row in cursor]
+    found: dict[str, list[dict[str, Any]]] = {batch_id: [] for batch_id, _ in submissions}
+    async for row in cursor:
+        found[row["_id"].pop("batch_id")].append(row)
+    return found
 
 
 async def is_tier_open(session: AsyncClientSession, block: Block, tier: int) -> bool:

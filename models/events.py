@@ -209,8 +209,17 @@ async def read_events(batch_id: str, *, after: int, limit: int) -> list[Event]:
 
 async def read_transitions(batch_id: str) -> list[Event]:
     """Return the events at which the batch changed its status, in order."""
+    return (await read_transitions_of([batch_id]))[batch_id]
+
+
+async def read_transitions_of(batch_ids: Sequence[str]) -> dict[str, list[Event]]:
+    """Return the same for many batches, by one call."""
     kinds = [str(kind) for kind in STATUS_EVENTS.values()]
     cursor = Event.get_pymongo_collection().find(
-        {"batch_id": batch_id, "type": {"$in": kinds}}, sort=[("sequence", ASCENDING)]
+        {"batch_id": {"$in": list(batch_ids)}, "type": {"$in": kinds}},
+        sort=[("batch_id", ASCENDING), ("sequence", ASCENDING)],
     )
-    return [Event.model_validate(row) async for row in cursor]
+    found: dict[str, list[Event]] = {batch_id: [] for batch_id in batch_ids}
+    async for row in cursor:
+        found[row["batch_id"]].append(Event.model_validate(row))
+    return found

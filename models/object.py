@@ -3,6 +3,7 @@
 A row's source is flat: every metadata key and every blob property is a field of it.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -44,3 +45,14 @@ class Object(Namespaced):
                 partialFilterExpression={"key": {"$type": "string"}},
             ),
         ]
+
+
+async def count_objects(namespace_id: str, bucket_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many objects each bucket holds that holds any, by one call."""
+    cursor = await Object.get_pymongo_collection().aggregate(
+        [
+            {"$match": {"namespace_id": namespace_id, "bucket_id": {"$in": list(bucket_ids)}}},
+            {"$group": {"_id": "$bucket_id", "count": {"$sum": 1}}},
+        ]
+    )
+    return {row["_id"]: row["count"] async for row in cursor}

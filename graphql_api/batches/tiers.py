@@ -1,5 +1,7 @@
 """The tiers of a batch: its collections in the order of dependence, with their counts."""
 
+from typing import Any
+
 import strawberry
 
 from graphql_api.batches.progress import Counts, show_counts
@@ -8,7 +10,6 @@ from graphql_api.context import Info
 from graphql_api.scalars import BigInt
 from models.batch import Batch as BatchModel
 from models.batch import Counts as CountsModel
-from models.block import sum_blocks
 from models.states import BlockStatus
 
 
@@ -83,9 +84,8 @@ class Tier:
     collections: list[TierCollection] = strawberry.field(description="Its collections.")
 
 
-async def show_tiers(model: BatchModel) -> list[Tier]:
-    """Return a batch's tiers as shown."""
-    rows = await sum_blocks(model.id, model.submission or "")
+def show_tiers(model: BatchModel, rows: list[dict[str, Any]]) -> list[Tier]:
+    """Return a batch's tiers as shown; `rows` are the sums of its blocks."""
     reasons: dict[str, str] = {}
     counts: dict[str, CountsModel] = {}
     blocks: dict[str, BlockCounts] = {}

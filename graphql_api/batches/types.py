@@ -15,10 +15,9 @@ from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.scalars import JSON, BigInt, DateTime
-from graphql_api.tasks.types import Task, read_task
+from graphql_api.tasks.types import Task, show_task
 from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
-from models.events import read_transitions
 from models.row_error import RowError as RowErrorModel
 
 
@@ -96,14 +95,17 @@ class Batch(Node):
         ]
 
     @strawberry.field(description="Its collections in the order of dependence, with their counts.")
-    async def tiers(self) -> list[Tier]:
+    async def tiers(self, info: Info) -> list[Tier]:
         """Show the tiers."""
-        return await show_tiers(self.model)
+        submission = (self.id, self.model.submission or "")
+        sums = await info.context.loaders.block_sums_by_submission.load(submission)
+        return show_tiers(self.model, sums)
 
     @strawberry.field(description="Each change of its status.")
-    async def transitions(self) -> list[Transition]:
+    async def transitions(self, info: Info) -> list[Transition]:
         """Show the transitions."""
-        return [_show_transition(event) for event in await read_transitions(self.id)]
+        events = await info.context.loaders.transitions_by_batch_id.load(self.id)
+        return [_show_transition(event) for event in events]
 
     @strawberry.field(description="Its bucket; null when it was deleted.")
     async def bucket(self, info: Info) -> Bucket | None:
@@ -114,7 +116,10 @@ class Batch(Node):
     @strawberry.field(description="Task of its submit; null for a draft.")
     async def task(self, info: Info) -> Task | None:
         """Load the task."""
-        return await read_task(info, self.task_id) if self.task_id else None
+        if not self.task_id:
+            return None
+        found = await info.context.loaders.task_by_id.load(self.task_id)
+        return None if found is None else show_task(found)
 
     @strawberry.field(description="Rows that failed and why, oldest first.")
     async def row_errors(

@@ -47,7 +47,7 @@ class Bucket(Node):
     @strawberry.field(description="How many objects it holds; counted when asked for.")
     async def object_count(self, info: Info) -> BigInt:
         """Count the objects."""
-        return BigInt(await info.context.scope.count(ObjectModel, {"bucket_id": self.id}))
+        return BigInt(await info.context.loaders.object_count_by_bucket_id.load(self.id))
 
 
 def _task_id(model: BucketModel) -> strawberry.ID | None:

@@ -33,6 +33,8 @@ _SIZES: Final[Mapping[str, int]] = {
     "userErrors": 1,
     "errors": 1,
     "blobs": 2,
+    "tiers": 3,
+    "collections": 3,  # of a tier
 }
 _WEIGHTS: Final[Mapping[str, int]] = {"totalCount": 5, "searchDocuments": 20, "planBatch": 50}
 _MUTATION: Final = 10

@@ -51,7 +51,8 @@ def reading(*upstream: Collection, only: Filter | None = None) -> Collection:
 
 async def funnels(batch: Batch) -> dict[str, TierCollection]:
     """Return what the API says of each collection of a batch."""
-    tiers = await show_tiers(await reread(batch))
+    found = await reread(batch)
+    tiers = show_tiers(found, await sum_blocks(found.id, found.submission or ""))
     return {str(one.collection_id): one for tier in tiers for one in tier.collections}
 
 

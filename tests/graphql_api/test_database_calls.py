@@ -1,0 +1,63 @@
+"""How many database calls an operation makes: few, and as many for a hundred items as for two."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pymongo.asynchronous.mongo_client import AsyncMongoClient
+
+from models.ids import new_id
+from tests.factories import make_batch, make_bucket, store
+from tests.fixtures.stack import GraphQL
+from tests.fixtures.stores import NamespaceOfTest
+
+FLAT = """{ batches(first: 100) { totalCount edges { node {
+  id name status sequence bucketId errorMessage createdAt updatedAt
+  counts { objects documentsWritten } progress { __typename } } } } }"""
+RELATIONS = """{ batches(first: 100) { edges { node { %s } } } }"""
+CASES = {
+    "ten fields and counts": (FLAT, 2),
+    "bucket": (RELATIONS % "bucket { name }", 2),
+    "bucket and its count": (RELATIONS % "bucket { name objectCount }", 3),
+    "transitions": (RELATIONS % "transitions { status at }", 2),
+    "tiers": (RELATIONS % "tiers { number collections { blocks { done } } }", 2),
+    "task": (RELATIONS % "task { status }", 2),
+}
+
+
+@contextmanager
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Note every read that the driver makes."""
+    reads: list[Any] = []
+    real = AsyncMongoClient._retryable_read
+
+    async def read(client: Any, *args: Any, **kwargs: Any) -> Any:
+        reads.append(args)
+        return await real(client, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncMongoClient, "_retryable_read", read)
+        yield reads
+
+
+@pytest.mark.parametrize(("query", "calls"), CASES.values(), ids=CASES)
+async def test_a_list_costs_as_many_calls_whatever_its_length(
+    caller: GraphQL,
+    namespace: NamespaceOfTest,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    calls: int,
+) -> None:
+    buckets = [make_bucket(namespace.id, name=f"bucket {number}") for number in range(40)]
+    await store(*buckets)
+    await store(
+        *(make_batch(namespace.id, bucket_id=one.id, task_id=new_id("tsk")) for one in buckets)
+    )
+    await caller.data(query)  # the key and the document are known from here on
+
+    with counted_reads(monkeypatch) as reads:
+        answer = await caller.data(query)
+
+    assert len(answer["batches"]["edges"]) == 40
+    assert len(reads) == calls
