@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from engine.queries import QueryEncoder
+from graphql_api.attempts import Attempts
 from graphql_api.body_limit import BodyLimit
 from graphql_api.console import console_routes
 from graphql_api.context import Services
@@ -51,7 +52,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             key = chosen.admin_key
             secret = key.get_secret_value().encode() if key else secrets.token_bytes(32)
             encoder = QueryEncoder(chosen.cache, chosen.embeddings)
-            services = Services(stores, Authenticator(key), encoder, Cursors(secret))
+            attempts = Attempts(stores.bus, chosen.api.limits.failed_attempts)
+            services = Services(stores, Authenticator(key, attempts), encoder, Cursors(secret))
             operations = Operations(schema._schema, stores.bus, chosen.api)
             app.state.view = GraphQLView(operations, services, opened)
             app.state.services = services

@@ -11,6 +11,7 @@ from graphql_api.loaders import Loaders
 from graphql_api.looks import SharedLooks
 from graphql_api.pagination import Cursors
 from graphql_api.permissions import Authenticator, Principal, require_scope
+from models.errors import NotFound
 from models.scope import Scope
 from models.stores import Stores
 
@@ -49,6 +50,20 @@ class Context:
         """The caller's namespace; raises Unauthenticated or Forbidden."""
         return require_scope(self.principal)
 
+    def scope_of(self, namespace_id: str | None) -> Scope:
+        """Return the caller's namespace, or the one that the operator names.
+
+        Raises:
+            NotFound: a key names another namespace than its own.
+            Forbidden: the operator names none.
+        """
+        principal = self.principal
+        if namespace_id is None or principal is None:
+            return self.scope
+        if principal.namespace_id not in (None, namespace_id):
+            raise NotFound(f"No namespace {namespace_id!r} here.", path=("namespaceId",))
+        return Scope(namespace_id)
+
     @property
     def loaders(self) -> Loaders:
         """This operation's loaders."""
@@ -70,7 +85,9 @@ class Context:
 
     async def revalidate(self) -> None:
         """Check the key again; raises Unauthenticated when it opens nothing any more."""
-        self.principal = await self.services.authenticator.principal(self.authorization)
+        self.principal = await self.services.authenticator.principal(
+            self.authorization, self.address
+        )
         self._validated = time.monotonic()
 
     async def revalidate_when_due(self) -> None:

@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 
 from graphql_api.context import Context
 from graphql_api.pagination import Connection, connect, page_size
-from models.stored import Namespaced
+from models.scope import Scope
+from models.stored import Stored
 
-M = TypeVar("M", bound=Namespaced)
+M = TypeVar("M", bound=Stored)
 T = TypeVar("T")
 
 
@@ -23,9 +24,10 @@ async def list_page(
     last: int | None = None,
     before: str | None = None,
     newest_first: bool = False,
+    scope: Scope | None = None,
 ) -> Connection[T]:
     """Read a page within the caller's namespace; `kind` names the list and its filter."""
-    scope, cursors = context.scope, context.services.cursors
+    scope, cursors = scope or context.scope, context.services.cursors
     size, from_back = page_size(first, last)
     page = await scope.page(
         model,

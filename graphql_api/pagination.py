@@ -14,13 +14,13 @@ import strawberry
 from graphql_api.scalars import BigInt
 from models.errors import InvalidCursor, InvalidInput
 from models.scope import Page
-from models.stored import Namespaced
+from models.stored import Stored
 
 _VERSION: Final = "1"
 _SIGNATURE_BYTES: Final = 12
 MAX_PAGE: Final = 100
 T = TypeVar("T")
-M = TypeVar("M", bound=Namespaced)
+M = TypeVar("M", bound=Stored)
 
 
 class Cursors:

@@ -1,20 +1,26 @@
 """Who is asking: keys to principals, in one place. A key is looked up at most every few seconds."""
 
+import hashlib
 import hmac
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
-from models.api_key import ApiKey, KeyScope, parse_key
+from graphql_api.attempts import Attempts
+from models.api_key import ApiKey, KeyScope, note_use, parse_key
 from models.errors import Forbidden, StoreUnavailable, Unauthenticated
 from models.scope import Scope
 
 _CACHE_SECONDS: Final = 4.0  # a revoked key is refused within 5 s, the look-up included
 _CACHE_KEYS: Final = 10_000
 _SCHEME: Final = "bearer "
+_NOBODY: Final = {  # no secret has this hash
+    "_id": "key_", "namespace_id": "ns_", "name": "", "secret_sha256": "0" * 64, "scopes": [],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,17 @@ class Principal:
 class Authenticator:
     """Turns `Bearer ...` into a principal."""
 
-    def __init__(self, admin_key: SecretStr | None) -> None:
+    def __init__(self, admin_key: SecretStr | None, attempts: Attempts) -> None:
         self._admin_key = admin_key
-        self._known: dict[str, tuple[float, Principal | None]] = {}
+        self._attempts = attempts
+        self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
 
-    async def principal(self, authorization: str | None) -> Principal | None:
+    async def principal(self, authorization: str | None, address: str = "") -> Principal | None:
         """Return who holds the key; None without one.
 
         Raises:
             Unauthenticated: a key came, but it opens nothing.
+            TooManyAttempts: nor did too many others from the same address.
             StoreUnavailable: it cannot be looked up now.
         """
         if not authorization:
@@ -70,8 +78,9 @@ class Authenticator:
         token = authorization[len(_SCHEME) :].strip()
         if self._is_admin(token):
             return Principal("admin", None)
-        principal = await self._cached(token)
+        principal = await self._cached(token, address)
         if principal is None:
+            await self._attempts.count(address)
             raise Unauthenticated(
                 "The key is unknown, expired or revoked.", hint="Check it, or ask for a new one."
             )
@@ -82,14 +91,22 @@ class Authenticator:
             token.encode(errors="replace"), self._admin_key.get_secret_value().encode()
         )
 
-    async def _cached(self, token: str) -> Principal | None:
-        known = self._known.get(token)
-        if known is not None and known[0] > time.monotonic():
+    async def _cached(self, token: str, address: str) -> Principal | None:
+        """Look a key up, at most every few seconds; one that was good may always be looked up."""
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        known = self._known.get(digest)
+        if known is None:
+            self._attempts.require_patience(address)
+        elif known[0] > time.monotonic():
             return known[1]
         principal = await _look_up(token)
-        if len(self._known) >= _CACHE_KEYS:
-            self._known.clear()
-        self._known[token] = (time.monotonic() + _CACHE_SECONDS, principal)
+        if principal is None:
+            self._known.pop(digest, None)
+            return None
+        self._known[digest] = (time.monotonic() + _CACHE_SECONDS, principal)
+        self._known.move_to_end(digest)
+        if len(self._known) > _CACHE_KEYS:
+            self._known.popitem(last=False)
         return principal
 
 
@@ -100,12 +117,14 @@ async def _look_up(token: str) -> Principal | None:
     key_id, secret = parts
     try:
         row = await ApiKey.get_pymongo_collection().find_one({"_id": key_id})
+        # An unknown id costs the same work as a wrong secret: time tells nothing about either.
+        key = ApiKey.model_validate(row or _NOBODY)
+        if not key.admits(secret):
+            return None
+        await note_use(key)
     except PyMongoError as error:
         raise StoreUnavailable("Keys cannot be looked up now.", hint="Try again.") from error
-    if row is None:
-        return None
-    key = ApiKey.model_validate(row)
-    return Principal(key.id, key.namespace_id, key.granted) if key.admits(secret) else None
+    return Principal(key.id, key.namespace_id, key.granted)
 
 
 def require_scope(principal: Principal | None) -> Scope:

@@ -37,6 +37,8 @@ class Right(StrEnum):
 
 
 ROOT_FIELDS: Final[dict[str, Right]] = {
+    "Query.apiKeys": Right.ADMIN,
+    "Query.auditLog": Right.ADMIN,
     "Query.batch": Right.READ,
     "Query.batches": Right.READ,
     "Query.bucket": Right.READ,
@@ -48,6 +50,9 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.documents": Right.READ,
     "Query.extractors": Right.READ,
     "Query.namespace": Right.READ,
+    "Query.namespaces": Right.OPERATOR,
+    "Query.node": Right.READ,
+    "Query.nodes": Right.READ,
     "Query.object": Right.READ,
     "Query.objectDocuments": Right.READ,
     "Query.objects": Right.READ,
@@ -59,6 +64,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.tasks": Right.READ,
     "Mutation.addObjectsToBatch": Right.WRITE,
     "Mutation.cancelBatch": Right.WRITE,
+    "Mutation.createApiKey": Right.ADMIN,
     "Mutation.createBatch": Right.WRITE,
     "Mutation.createBucket": Right.WRITE,
     "Mutation.createCollection": Right.WRITE,
@@ -71,14 +77,20 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.deleteSchedule": Right.WRITE,
     "Mutation.pauseSchedule": Right.WRITE,
     "Mutation.resumeSchedule": Right.WRITE,
+    "Mutation.revokeApiKey": Right.ADMIN,
+    "Mutation.rotateApiKey": Right.ADMIN,
     "Mutation.submitBatch": Right.WRITE,
     "Mutation.triggerSchedule": Right.WRITE,
+    "Mutation.updateNamespace": Right.ADMIN,
     "Mutation.updateSchedule": Right.WRITE,
-    "Subscription.batchEvents": Right.READ,
     "Subscription.batchesChanged": Right.READ,
+    "Subscription.batchEvents": Right.READ,
     "Subscription.taskUpdated": Right.READ,
 }
-TYPES: Final[dict[str, Right]] = {}
+TYPES: Final[dict[str, Right]] = {
+    "ApiKey": Right.ADMIN,
+    "AuditEntry": Right.ADMIN,
+}
 _SCOPES: Final = {
     Right.READ: KeyScope.READ,
     Right.WRITE: KeyScope.WRITE,
@@ -116,6 +128,15 @@ def require(principal: Principal | None, right: Right) -> None:
         raise Forbidden(
             f"The key lacks the scope {right}.", hint="Use a key with it; createApiKey makes one."
         )
+
+
+def shows(principal: Principal | None, type_name: str) -> bool:
+    """Tell whether a caller who may READ may also see a type."""
+    try:
+        require(principal, TYPES.get(type_name, Right.READ))
+    except (Unauthenticated, Forbidden):
+        return False
+    return True
 
 
 def guard(schema: GraphQLSchema) -> None:

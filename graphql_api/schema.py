@@ -4,8 +4,10 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
+from graphql_api.admin.key_mutations import KeyMutation
 from graphql_api.admin.mutations import AdminMutation
 from graphql_api.admin.queries import AdminQuery
+from graphql_api.auditing import record
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
 from graphql_api.batches.mutations import BatchMutation
 from graphql_api.batches.queries import BatchQuery
@@ -15,6 +17,7 @@ from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
+from graphql_api.nodes import NodeQuery
 from graphql_api.rights import guard
 from graphql_api.scalars import scalar_map
 from graphql_api.schedules.mutations import ScheduleMutation
@@ -24,10 +27,27 @@ from graphql_api.tasks.subscriptions import TaskSubscription
 
 Query = merge_types(
     "Query",
-    (AdminQuery, BucketQuery, CollectionQuery, BatchQuery, TaskQuery, DocumentQuery, ScheduleQuery),
+    (
+        AdminQuery,
+        NodeQuery,
+        BucketQuery,
+        CollectionQuery,
+        BatchQuery,
+        TaskQuery,
+        DocumentQuery,
+        ScheduleQuery,
+    ),
 )
 Mutation = merge_types(
-    "Mutation", (AdminMutation, BucketMutation, CollectionMutation, BatchMutation, ScheduleMutation)
+    "Mutation",
+    (
+        AdminMutation,
+        KeyMutation,
+        BucketMutation,
+        CollectionMutation,
+        BatchMutation,
+        ScheduleMutation,
+    ),
 )
 Subscription = merge_types("Subscription", (BatchSubscription, TaskSubscription))
 
@@ -39,3 +59,4 @@ schema = strawberry.Schema(
     config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )
 guard(schema._schema)
+record(schema._schema)

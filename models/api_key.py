@@ -9,11 +9,12 @@ import hmac
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from pymongo import IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.ids import is_id, new_id
 from models.stored import Namespaced, now
@@ -22,6 +23,7 @@ _PREFIX: Final = "strata"
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH: Final = 43  # 43 base-62 characters hold 256 bits
 _CHECKSUM_LENGTH: Final = 6
+USE_SECONDS: Final = 60.0  # one write a key and minute at most
 
 
 class KeyScope(StrEnum):
@@ -50,12 +52,14 @@ class ApiKey(Namespaced):
     scopes: list[KeyScope] = list(EVERYTHING)  # of a key from before there were scopes
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None  # to within USE_SECONDS
+    rotated_from: str | None = None
 
     class Settings:
         """Where it is stored and how it is found."""
 
         name = "api_keys"
-        indexes: ClassVar = [IndexModel([("namespace_id", 1)], name="namespace")]
+        indexes: ClassVar = [IndexModel([("namespace_id", 1), ("_id", 1)], name="namespace")]
 
     @property
     def usable(self) -> bool:
@@ -73,7 +77,12 @@ class ApiKey(Namespaced):
 
 
 def issue_key(
-    namespace_id: str, *, name: str, scopes: Sequence[KeyScope] = EVERYTHING
+    namespace_id: str,
+    *,
+    name: str,
+    scopes: Sequence[KeyScope] = EVERYTHING,
+    expires_at: datetime | None = None,
+    rotated_from: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Return a new key and its only readable form."""
     secret = "".join(secrets.choice(_BASE62) for _ in range(_SECRET_LENGTH))
@@ -83,9 +92,33 @@ def issue_key(
         name=name,
         secret_sha256=_hash(secret),
         scopes=list(scopes),
+        expires_at=expires_at,
+        rotated_from=rotated_from,
     )
     body = f"{_PREFIX}_{key.id}_{secret}"
     return key, body + _checksum(body)
+
+
+async def note_use(key: ApiKey) -> None:
+    """Record that a key was used, unless that is known for the present minute."""
+    moment = now()
+    long_ago = moment - timedelta(seconds=USE_SECONDS)
+    if key.last_used_at is None or key.last_used_at < long_ago:
+        await ApiKey.get_pymongo_collection().update_one(
+            {"_id": key.id, "$or": [{"last_used_at": None}, {"last_used_at": {"$lt": long_ago}}]},
+            {"$set": {"last_used_at": moment}},
+        )
+
+
+async def end_key(
+    key_id: str, field: str, moment: datetime, *, session: AsyncClientSession
+) -> None:
+    """Let a key end, by `expires_at` or `revoked_at`, no later than at a moment."""
+    await ApiKey.get_pymongo_collection().update_one(
+        {"_id": key_id},
+        [{"$set": {field: {"$min": [f"${field}", moment]}}}],  # null is no minimum
+        session=session,
+    )
 
 
 def parse_key(text: str) -> tuple[str, str] | None:

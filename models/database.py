@@ -12,6 +12,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from models.api_key import ApiKey
+from models.audit import AuditEntry
 from models.batch import Batch
 from models.batch_member import BatchMember
 from models.block import Block
@@ -31,7 +32,7 @@ from models.task import Task
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
-    Document, Task, Event, Notice, EventLog, IdempotentRequest,
+    Document, Task, Event, Notice, EventLog, IdempotentRequest, AuditEntry,
     Schedule, ScheduleRun,
 )  # fmt: skip
 T = TypeVar("T")

@@ -7,6 +7,7 @@ StrataError
 │   ├── AddressUnavailable
 │   ├── IdempotencyInProgress
 │   ├── PoolUnavailable  where an extractor runs; no row's fault
+│   ├── TooManyAttempts
 │   └── ExtractorDied
 │       └── ExtractorHung
 └── Permanent            do not
@@ -90,6 +91,22 @@ class RayUnavailable(Transient):
     """The Ray cluster cannot be reached."""
 
     code = "RAY_UNAVAILABLE"
+
+
+class TooManyAttempts(Transient):
+    """An address failed to authenticate too often; `retry_after` says how long it waits."""
+
+    code = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            "Too many keys from this address opened nothing.", hint="Check the key, then wait."
+        )
+        self.retry_after = seconds
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip between processes."""
+        return (TooManyAttempts, (self.retry_after,))
 
 
 class IdempotencyInProgress(Transient):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from models.errors import NotFound
-from models.stored import Namespaced
+from models.stored import Stored
 
-M = TypeVar("M", bound=Namespaced)
+M = TypeVar("M", bound=Stored)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,16 @@ class Scope:
         if last:
             return Page(items[::-1], has_previous=more, has_next=before is not None)
         return Page(items, has_previous=after is not None, has_next=more)
+
+
+class Deployment(Scope):
+    """All namespaces at once; what the operator sees of them."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def _filter(self, match: Mapping[str, Any] | None) -> dict[str, Any]:
+        return dict(match or {})
 
 
 def _storable(item_id: str) -> bool:

@@ -99,6 +99,7 @@ class LimitSettings(_Part):
     operations_per_socket: int = Field(default=50, ge=1)
     streams_per_caller: int = Field(default=20, ge=1)  # sockets and event streams, in one process
     errors: int = Field(default=50, ge=1)  # shown of one answer
+    failed_attempts: int = Field(default=60, ge=1)  # to authenticate, of one address
 
 
 class ApiSettings(_Part):

@@ -5,6 +5,7 @@ Nothing here touches a store; `store` inserts what was made, as it is.
 
 from typing import Any, TypeVar
 
+from models.audit import AuditEntry
 from models.batch import Batch
 from models.block import Block
 from models.bucket import Bucket
@@ -127,6 +128,23 @@ def make_task(batch: Batch, **values: Any) -> Task:
             "type": TaskType.BATCH_SUBMIT,
             "batch_id": batch.id,
             "status": batch.status,
+        },
+        values,
+    )
+
+
+def make_audit_entry(namespace_id: str, **values: Any) -> AuditEntry:
+    """Return an entry of the audit log."""
+    return _make(
+        AuditEntry,
+        {
+            "id": new_id("aud"),
+            "namespace_id": namespace_id,
+            "action": "createBucket",
+            "key_id": new_id("key"),
+            "address": "192.0.2.1",
+            "request_id": "0123456789abcdef",
+            "outcome": "DONE",
         },
         values,
     )

@@ -1,4 +1,4 @@
-"""Opening a namespace with its first key."""
+"""Namespaces: opened with a first key, and changed."""
 
 from pymongo.errors import DuplicateKeyError
 
@@ -8,6 +8,7 @@ from models.errors import NameTaken, NotFound
 from models.idempotency import Claim
 from models.ids import new_id
 from models.namespace import Namespace
+from models.scope import Scope
 from models.stores import Stores
 from workers.names import require_name, require_text
 
@@ -38,13 +39,46 @@ async def open_namespace(
     return namespace, secret
 
 
-async def recall_namespace(namespace_id: str) -> tuple[Namespace, None]:
-    """Return what `open_namespace` made; its key is not stored in readable form.
+async def update_namespace(
+    scope: Scope, *, name: str | None, description: str | None, claim: Claim | None = None
+) -> Namespace:
+    """Change a namespace's name or description; None keeps it.
 
     Raises:
-        NotFound: it was deleted since.
+        NotFound: no such namespace.
+        InvalidInput: the name is empty or too long.
+        NameTaken: another namespace has it.
     """
+    values: dict[str, str] = {}
+    if name is not None:
+        require_name(name)
+        values["name"] = name
+    if description is not None:
+        require_text(description, path=("description",))
+        values["description"] = description
+    await require_namespace(scope.namespace_id)
+
+    async def change(session: Session) -> None:
+        if values:
+            await Namespace.get_pymongo_collection().update_one(
+                {"_id": scope.namespace_id}, {"$set": values}, session=session
+            )
+
+    try:
+        await (claim or Claim()).commit(change, namespace_id=scope.namespace_id)
+    except DuplicateKeyError as error:
+        raise NameTaken(f"A namespace {name!r} exists.", path=("name",)) from error
+    return await require_namespace(scope.namespace_id)
+
+
+async def require_namespace(namespace_id: str) -> Namespace:
+    """Return a namespace; raises NotFound."""
     found = await Namespace.get(namespace_id)
     if found is None:
-        raise NotFound(f"No namespace {namespace_id!r}.")
-    return found, None
+        raise NotFound(f"No namespace {namespace_id!r} here.", path=("namespaceId",))
+    return found
+
+
+async def recall_namespace(namespace_id: str) -> tuple[Namespace, None]:
+    """Return what `open_namespace` made, without its key, which nobody keeps; raises NotFound."""
+    return await require_namespace(namespace_id), None

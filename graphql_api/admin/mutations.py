@@ -4,13 +4,13 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.admin.inputs import CreateNamespaceInput
-from graphql_api.admin.types import CreateNamespacePayload, show_namespace
+from graphql_api.admin.inputs import CreateNamespaceInput, UpdateNamespaceInput
+from graphql_api.admin.types import CreateNamespacePayload, UpdateNamespacePayload, show_namespace
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
 from models.errors import StrataError
-from workers.namespaces import open_namespace, recall_namespace
+from workers.namespaces import open_namespace, recall_namespace, require_namespace, update_namespace
 
 
 @strawberry.type
@@ -43,4 +43,27 @@ class AdminMutation:
             api_key=key,
             user_errors=[],
             replayed=done.replayed,
+        )
+
+    @strawberry.mutation(description="Change the name or the description of a namespace.")
+    async def update_namespace(
+        self,
+        info: Info,
+        input: Annotated[UpdateNamespaceInput, strawberry.argument(description="What to change.")],
+    ) -> UpdateNamespacePayload | None:
+        """Update a namespace."""
+        try:
+            scope = info.context.scope_of(input.namespace_id)
+            done = await once_only(
+                info,
+                input,
+                lambda claim: update_namespace(
+                    scope, name=input.name, description=input.description, claim=claim
+                ),
+                lambda _: require_namespace(scope.namespace_id),
+            )
+        except StrataError as error:
+            return UpdateNamespacePayload(namespace=None, user_errors=[user_error(error)])
+        return UpdateNamespacePayload(
+            namespace=show_namespace(done.value), user_errors=[], replayed=done.replayed
         )

@@ -38,3 +38,12 @@ class CreateNamespacePayload:
     )
     user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
     replayed: bool = replayed_field()
+
+
+@strawberry.type(description="Answer to updateNamespace.")
+class UpdateNamespacePayload:
+    """What came of it."""
+
+    namespace: Namespace | None = strawberry.field(description="The namespace as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was changed.")
+    replayed: bool = replayed_field()

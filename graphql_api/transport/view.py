@@ -1,6 +1,7 @@
 """The GraphQL endpoint: which requests are operations, and how each is answered."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
@@ -21,7 +22,7 @@ from graphql_api.transport.draining import Open, TooMany
 from graphql_api.transport.negotiation import EVENTS, JSON, Accepted, Media, Stream, negotiate
 from graphql_api.transport.streams import FRAMINGS, write_stream
 from graphql_api.transport.websocket import serve_socket
-from models.errors import StoreUnavailable, Unauthenticated
+from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 
 _POST_ONLY: Final = ((b"allow", b"POST"),)
 _BOTH: Final = ((b"allow", b"GET, POST"),)
@@ -60,6 +61,12 @@ class GraphQLView:
             await _refuse(send, Refusal(status, "BAD_REQUEST", error.message))
         except Unauthenticated as error:
             await _refuse(send, Refusal(401, "UNAUTHENTICATED", error.message, _BEARER))
+        except TooManyAttempts as error:
+            wait = ((b"retry-after", str(math.ceil(error.retry_after)).encode()),)
+            limited = Refusal(
+                429, "RATE_LIMITED", error.message, wait, reason="FAILED_AUTHENTICATION"
+            )
+            await _refuse(send, limited)
         except StoreUnavailable as error:
             unavailable = Refusal(
                 503, "INTERNAL_SERVER_ERROR", error.message, _LATER, reason="STORE_UNAVAILABLE"
@@ -126,7 +133,7 @@ class GraphQLView:
         context.address = scope["client"][0] if scope.get("client") else ""
         if authorization is not None:
             context.authorization = authorization.decode("latin-1")
-            context.principal = await self._services.authenticator.principal(context.authorization)
+            await context.revalidate()
         last = headers.get(b"last-event-id")
         context.last_event_id = last.decode("latin-1") if last else None
         return context

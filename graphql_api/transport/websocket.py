@@ -24,7 +24,7 @@ from graphql_api.operations.streaming import Subscription
 from graphql_api.requests import read_json, write_json
 from graphql_api.transport.bodies import Malformed, is_shallow, read_request
 from graphql_api.transport.draining import Open, TooMany
-from models.errors import StoreUnavailable, Unauthenticated
+from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 
 PROTOCOL: Final = "graphql-transport-ws"
 _GOING_AWAY: Final = 1012
@@ -154,7 +154,7 @@ class _Socket:
             await self._context.revalidate()
         except Unauthenticated as error:
             raise _Closed(_FORBIDDEN, "Forbidden") from error
-        except StoreUnavailable as error:
+        except (StoreUnavailable, TooManyAttempts) as error:
             logger.warning("A socket was not authenticated: %s", error.message)
             raise _Closed(_TRY_AGAIN_LATER, "Try again later") from error
         self._checked = self._loop.time()
@@ -304,7 +304,7 @@ class _Socket:
             await self._context.revalidate()
         except Unauthenticated as error:
             raise _Closed(_FORBIDDEN, "Forbidden") from error
-        except StoreUnavailable as error:
+        except (StoreUnavailable, TooManyAttempts) as error:
             logger.warning("A socket's key was not checked: %s", error.message)
         self._checked = self._loop.time()
 

@@ -118,6 +118,7 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
     await check_schedules(api, bucket_id)
+    await check_keys(api)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
@@ -127,6 +128,14 @@ async def check_schedules(api: Caller, bucket_id: str) -> None:
     schedule = (await api.ask("createSchedule", input=planned))["schedule"]
     listed = (await api.ask("schedules"))["edges"]
     assert [edge["node"]["id"] for edge in listed] == [schedule["id"]]
+
+
+async def check_keys(api: Caller) -> None:
+    """A key is made, and that is on record."""
+    made = await api.ask("createApiKey", name="reader", scopes=["READ"])
+    assert made["secret"].startswith("strata_key_")
+    entries = (await api.ask("auditLog", filter={"action": "createApiKey"}))["edges"]
+    assert [edge["node"]["outcome"] for edge in entries] == ["DONE"]
 
 
 async def check_deletions(api: Caller, bucket_id: str, collection_id: str) -> None:

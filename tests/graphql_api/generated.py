@@ -180,11 +180,15 @@ def type_operation(
         for name, one in kind.fields.items()
     )
     body = f"__typename ... on {type_name} {{ {every} }}"
+    reached = type_name
     for owner_name, name in reversed(path.steps):
         owner = schema.type_map[owner_name]
         assert isinstance(owner, GraphQLObjectType)
         one = owner.fields[name]
-        body = f"... on {owner_name} {{ {name}{operation.arguments(name, one)} {{ {body} }} }}"
+        # `node` does not say what it is about: whatever comes next on the path.
+        given = operation.arguments(reached if name in ("node", "nodes") else name, one)
+        body = f"... on {owner_name} {{ {name}{given} {{ {body} }} }}"
+        reached = owner_name
     return operation.document(path.root.lower(), body), operation.variables
 
 
