@@ -33,8 +33,15 @@ chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped 
 
 NODE := tests/conformance/node_modules/.package-lock.json
 
-conformance: $(INSTALLED) $(NODE)  ## the API against other people's tools and clients (needs Node 20)
+FUZZER := tests/conformance/.venv/.installed
+
+conformance: $(INSTALLED) $(NODE) $(FUZZER)  ## the API against other people's tools and clients (needs Node 20)
 	$(BIN)/python -m tests.conformance
+
+$(FUZZER): tests/conformance/requirements.lock $(INSTALLED)
+	$(PYTHON) -m venv tests/conformance/.venv
+	$(BIN)/uv pip install --quiet --python tests/conformance/.venv/bin/python --require-hashes -r $<
+	@touch $@
 
 $(NODE): tests/conformance/package.json tests/conformance/package-lock.json
 	cd tests/conformance && npm ci
@@ -63,6 +70,7 @@ lock:  ## renew the lock files after a change of pyproject.toml: all first, then
 	$(COMPILE) --all-extras --group local --group dev --output-file requirements-test.lock
 	$(COMPILE) --constraint requirements-test.lock \
 		--extra embedded --extra fastembed --group local --output-file requirements.lock
+	cd tests/conformance && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) --output-file requirements.lock
 
 chromium:  ## a browser for the tests of pages; no wheel carries one
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
@@ -71,4 +79,4 @@ chromium:  ## a browser for the tests of pages; no wheel carries one
 		|| echo "No Chromium: install it to run the tests of pages."
 
 clean:  ## the environment and the local data
-	rm -rf .venv .strata .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .strata tests/conformance/.venv tests/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

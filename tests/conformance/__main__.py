@@ -8,7 +8,11 @@ from typing import Final
 from benchmarks.stack import running_product
 from tests.conformance.target import open_target
 
-GATES: Final = ("audits", "clients", "python_client")
+GATES: Final = ("audits", "clients", "python_client", "fuzzing")
+PLENTY: Final = {
+    "STRATA_API__LIMITS__COST_BUCKET": "1000000000",
+    "STRATA_API__LIMITS__COST_RESTORED": "100000000",
+}
 
 
 def main() -> int:
@@ -17,7 +21,7 @@ def main() -> int:
     if unknown := [name for name in wanted if name not in GATES]:
         print(f"no such gate: {', '.join(unknown)}; there are {', '.join(GATES)}")
         return 2
-    with running_product() as product:
+    with running_product(**PLENTY) as product:
         target = asyncio.run(open_target(product))
         failed = [
             name
