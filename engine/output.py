@@ -1,7 +1,9 @@
 """Builds what a block writes: documents, Parquet table, row errors and counts. Touches no store."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import bson
@@ -30,6 +32,17 @@ class Work:
     batch: Batch
     block: Block
     collection: Collection
+    stages: dict[str, float] = field(default_factory=dict)  # seconds so far, by stage
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block of code to a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - began
+            self.stages[stage] = self.stages.get(stage, 0.0) + spent
 
     @property
     def spec(self) -> ExtractorSpec:

@@ -194,24 +194,27 @@ class BatchRun:
 
     async def _attempt(self, work: Work) -> None:
         clock = ProgressClock()
-        rows = await self._under_lease(
-            work,
-            clock,
-            self._reader.read(
-                work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
-            ),
-        )
-        rows, reused = await self._under_lease(work, clock, self._reuse(work, rows))
-        call = partial(self._call, work, rows)
-        extraction = await BlockExtraction(work, rows, call=call, reused=reused).run()
+        with work.timed("read"):
+            rows = await self._under_lease(
+                work,
+                clock,
+                self._reader.read(
+                    work.block, work.collection, work.spec, progress=clock.tick, run=self._run_id
+                ),
+            )
+            rows, reused = await self._under_lease(work, clock, self._reuse(work, rows))
+        with work.timed("extract"):
+            call = partial(self._call, work, rows)
+            extraction = await BlockExtraction(work, rows, call=call, reused=reused).run()
         put_off = self._put_off(work, extraction)
         if put_off.failures and len(put_off.rows) == rows.table.num_rows:
             raise NoRowReady(put_off)
-        stored = await self._under_lease(
-            work,
-            clock,
-            store_block(self._stores, work, rows, extraction, put_off, progress=clock.tick),
-        )
+        with work.timed("store"):
+            stored = await self._under_lease(
+                work,
+                clock,
+                store_block(self._stores, work, rows, extraction, put_off, progress=clock.tick),
+            )
         async with self._committing:  # every commit changes the batch's own document
             await commit_block(self._stores, work, stored)
 

@@ -340,6 +340,9 @@ async def _count(
         "tier": work.block.tier,
         "documentsWritten": counts.documents_written,
         "rowsFailed": counts.rows_failed,
+        "rowsIn": counts.rows_in,
+        "extractor": work.spec.label,
+        "seconds": {stage: round(spent, 4) for stage, spent in work.stages.items()},
     }
     if message is not None:
         data["message"] = message

@@ -37,6 +37,7 @@ class Right(StrEnum):
 
 
 ROOT_FIELDS: Final[dict[str, Right]] = {
+    "Query.analytics": Right.READ,
     "Query.apiKeys": Right.ADMIN,
     "Query.auditLog": Right.ADMIN,
     "Query.batch": Right.READ,

@@ -7,11 +7,11 @@ from strawberry.tools import merge_types
 from graphql_api.admin.key_mutations import KeyMutation
 from graphql_api.admin.mutations import AdminMutation
 from graphql_api.admin.queries import AdminQuery
+from graphql_api.analytics.queries import AnalyticsQuery
 from graphql_api.auditing import record
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
 from graphql_api.batches.mutations import BatchMutation
 from graphql_api.batches.queries import BatchQuery
-from graphql_api.batches.subscriptions import BatchSubscription
 from graphql_api.buckets.mutations import BucketMutation
 from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
@@ -23,7 +23,6 @@ from graphql_api.scalars import scalar_map
 from graphql_api.schedules.mutations import ScheduleMutation
 from graphql_api.schedules.queries import ScheduleQuery
 from graphql_api.tasks.queries import TaskQuery
-from graphql_api.tasks.subscriptions import TaskSubscription
 
 Query = merge_types(
     "Query",
@@ -36,6 +35,7 @@ Query = merge_types(
         TaskQuery,
         DocumentQuery,
         ScheduleQuery,
+        AnalyticsQuery,
     ),
 )
 Mutation = merge_types(
@@ -49,7 +49,6 @@ Mutation = merge_types(
         ScheduleMutation,
     ),
 )
-Subscription = merge_types("Subscription", (BatchSubscription, TaskSubscription))
 
 schema = strawberry.Schema(
     query=Query,

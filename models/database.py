@@ -25,6 +25,7 @@ from models.events import Event, Notice
 from models.idempotency import IdempotentRequest
 from models.namespace import Namespace
 from models.object import Object
+from models.rollup import Rollup
 from models.row_error import RowError
 from models.schedule import Schedule, ScheduleRun
 from models.settings import MongoSettings
@@ -33,7 +34,7 @@ from models.task import Task
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
     Document, Task, Event, Notice, EventLog, IdempotentRequest, AuditEntry,
-    Schedule, ScheduleRun,
+    Schedule, ScheduleRun, Rollup,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

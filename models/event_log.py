@@ -21,6 +21,7 @@ class EventLog(Stored):
     """How far one namespace's log goes; its id is the namespace's."""
 
     position: int = 0
+    rolled_up: int = 0  # up to which position; see `models.rollup`
 
     class Settings:
         """Where it is stored."""

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from models.batch import read_due_batches
 from models.errors import StrataError
 from models.stores import Stores
+from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
 from workers.events import publish_all, publish_safely
 from workers.schedules import tend_schedules
@@ -45,6 +46,10 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         await tend_schedules(stores)
     except PyMongoError as error:
         logger.warning("Sweep: schedules wait: %s", type(error).__name__)
+    try:
+        await roll_up_all(stores)
+    except PyMongoError as error:
+        logger.warning("Sweep: the rollups wait: %s", type(error).__name__)
 
 
 async def listen(stores: Stores, engine: Engine) -> None:

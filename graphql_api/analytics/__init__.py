@@ -1,0 +1,1 @@
+"""Analytics: throughput, latency, failures and queue times from hourly rollups."""
