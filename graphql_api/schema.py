@@ -12,6 +12,7 @@ from graphql_api.auditing import record
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
 from graphql_api.batches.mutations import BatchMutation
 from graphql_api.batches.queries import BatchQuery
+from graphql_api.batches.subscriptions import BatchSubscription
 from graphql_api.buckets.mutations import BucketMutation
 from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
@@ -23,6 +24,7 @@ from graphql_api.scalars import scalar_map
 from graphql_api.schedules.mutations import ScheduleMutation
 from graphql_api.schedules.queries import ScheduleQuery
 from graphql_api.tasks.queries import TaskQuery
+from graphql_api.tasks.subscriptions import TaskSubscription
 
 Query = merge_types(
     "Query",
@@ -47,6 +49,13 @@ Mutation = merge_types(
         CollectionMutation,
         BatchMutation,
         ScheduleMutation,
+    ),
+)
+Subscription = merge_types(
+    "Subscription",
+    (
+        BatchSubscription,
+        TaskSubscription,
     ),
 )
 
