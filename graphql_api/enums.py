@@ -7,24 +7,29 @@ from typing import Any
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from models.bucket import WritePolicy
 from models.errors import ErrorCategory
 from models.fields import FieldType
 from models.filters import FilterOperator
 from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
+from workers.intake import ErrorPolicy, RowOutcome
 
 __all__ = [
     "BatchStatus",
     "CatchUp",
     "ErrorCategory",
+    "ErrorPolicy",
     "FieldType",
     "FilterOperator",
     "Lifecycle",
     "Overlap",
+    "RowOutcome",
     "RunStatus",
     "Selection",
     "TaskType",
+    "WritePolicy",
     "show_enum",
 ]
 
@@ -148,5 +153,34 @@ show_enum(
         RunStatus.EMPTY: "There was nothing to take.",
         RunStatus.SKIPPED: "Left out by the overlap or catch-up policy.",
         RunStatus.FAILED: "Its batch could not be submitted; see message.",
+    },
+)
+show_enum(
+    WritePolicy,
+    "What a row with a key may be.",
+    {
+        WritePolicy.INSERT: "New.",
+        WritePolicy.UPDATE: "Known: the object takes the row's metadata, files and tags.",
+        WritePolicy.UPSERT: "Either.",
+    },
+)
+show_enum(
+    ErrorPolicy,
+    "What a bad row means for the others.",
+    {
+        ErrorPolicy.REJECT_ALL: "Nothing is written.",
+        ErrorPolicy.REJECT_FAILED_ROWS: "The good rows are written.",
+        ErrorPolicy.IGNORE_FAILED_FIELDS: "Rows are written without optional fields that are bad.",
+    },
+)
+show_enum(
+    RowOutcome,
+    "What became of a row.",
+    {
+        RowOutcome.CREATED: "It is a new object.",
+        RowOutcome.UPDATED: "It changed an object.",
+        RowOutcome.UNCHANGED: "The object was like this already.",
+        RowOutcome.DELETED: "Its object is gone.",
+        RowOutcome.REJECTED: "Nothing: it is bad, or a bad row stopped it too.",
     },
 )

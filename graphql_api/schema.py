@@ -19,6 +19,7 @@ from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
 from graphql_api.nodes import NodeQuery
+from graphql_api.objects.mutations import ObjectMutation
 from graphql_api.rights import guard
 from graphql_api.scalars import scalar_map
 from graphql_api.schedules.mutations import ScheduleMutation
@@ -46,6 +47,7 @@ Mutation = merge_types(
         AdminMutation,
         KeyMutation,
         BucketMutation,
+        ObjectMutation,
         CollectionMutation,
         BatchMutation,
         ScheduleMutation,

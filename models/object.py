@@ -4,12 +4,13 @@ A row's source is flat: every metadata key and every blob property is a field of
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pymongo import IndexModel
 
-from models.stored import Namespaced
+from models.stored import Namespaced, now
 
 
 class Blob(BaseModel):
@@ -31,6 +32,8 @@ class Object(Namespaced):
     key: str | None = None
     metadata: dict[str, Any] = {}
     blobs: list[Blob] = []
+    tags: list[str] = []
+    updated_at: datetime = Field(default_factory=now)
 
     class Settings:
         """Where it is stored and how it is found."""
@@ -44,6 +47,7 @@ class Object(Namespaced):
                 name="key",
                 partialFilterExpression={"key": {"$type": "string"}},
             ),
+            IndexModel([("bucket_id", 1), ("tags", 1), ("_id", 1)], name="tags"),
         ]
 
 

@@ -26,7 +26,7 @@ from models.states import FINAL, LIVE, BatchStatus, Lifecycle
 from models.stores import Stores
 from models.task import Task, TaskType, insert_task
 from workers.batches import end_batch
-from workers.intake import remove_objects
+from workers.object_log import remove_objects
 from workers.task_run import TaskRun
 
 _CHUNK: Final = 1000

@@ -1,94 +1,105 @@
-"""Buckets and the objects that enter them: checked row by row, written together."""
+"""Objects that enter a bucket: checked row by row, written together, told of in one notice.
 
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+A row is new or, by the bucket's key, known; the policy says which of the two it may be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
-from models.artifacts import parse_s3_url
-from models.bucket import Bucket
+from models.bucket import Bucket, WritePolicy
 from models.database import Session
-from models.errors import Conflict, InvalidInput, NameTaken
-from models.events import EventType, SubjectType, append_notice
-from models.fields import FieldSpec, accepts
-from models.idempotency import Claim
-from models.ids import new_id
-from models.object import Blob, Object
+from models.errors import Conflict, InvalidInput, NameTaken, NotFound, StrataError
+from models.events import EventType
+from models.object import Object
 from models.scope import Scope
 from models.states import Lifecycle
+from models.stored import now
 from models.stores import Stores
+from workers.buckets import open_bucket
 from workers.lifecycle import require_active
-from workers.names import require_field_name, require_json, require_name, require_text
+from workers.object_log import note_objects, remove_objects
+from workers.object_rows import ObjectDraft, build_object, build_without_bad_fields
+
+__all__ = ["ObjectDraft", "open_bucket"]  # callers of this floor take them from here
 
 MAX_OBJECTS: Final = 1000  # of one call
 _DUPLICATE_KEY: Final = 11000
-_NOTICE_IDS: Final = 500  # of one notice: as a webhook's body it stays below 20 kB
-_MEDIA_TYPE: Final = re.compile(
-    r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,127}", re.I | re.A
-)
-_MAX_SIZE: Final = 2**63
+_TRIES: Final = 5  # when others write the same keys
 
 
-@dataclass(frozen=True)
-class ObjectDraft:
-    """An object as a client describes it."""
+class ErrorPolicy(StrEnum):
+    """What a bad row means for the others."""
 
-    key: str | None
-    metadata: Any
-    blobs: Sequence[Blob]
+    REJECT_ALL = "REJECT_ALL"
+    REJECT_FAILED_ROWS = "REJECT_FAILED_ROWS"
+    IGNORE_FAILED_FIELDS = "IGNORE_FAILED_FIELDS"
 
 
-async def open_bucket(
-    scope: Scope,
-    name: str,
-    *,
-    description: str,
-    fields: Sequence[FieldSpec],
-    claim: Claim | None = None,
-) -> Bucket:
-    """Create a bucket.
+class RowOutcome(StrEnum):
+    """What became of a row."""
 
-    Raises:
-        InvalidInput: a bad name, or a field named twice.
-        NameTaken: the namespace has a bucket of that name.
-    """
-    require_name(name)
-    require_text(description, path=("description",))
-    seen: set[str] = set()
-    for index, field in enumerate(fields):
-        require_field_name(field.name, path=("fields", str(index), "name"))
-        if field.name in seen:
-            raise InvalidInput(f"Field {field.name!r} twice.", path=("fields", str(index), "name"))
-        seen.add(field.name)
-    bucket = Bucket(
-        id=new_id("bkt"),
-        namespace_id=scope.namespace_id,
-        name=name,
-        description=description,
-        fields=list(fields),
-    )
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    UNCHANGED = "UNCHANGED"  # it was there, word for word
+    DELETED = "DELETED"
+    REJECTED = "REJECTED"
 
-    async def insert(session: Session) -> None:
-        await Bucket.get_pymongo_collection().insert_one(bucket.to_mongo(), session=session)
 
-    try:
-        await (claim or Claim()).commit(insert, bucket_id=bucket.id)
-    except DuplicateKeyError as error:
-        raise NameTaken(f"A bucket {name!r} exists.", path=("name",)) from error
-    return bucket
+@dataclass
+class RowAnswer:
+    """The answer to one row; a good row may still have lost fields to its errors."""
+
+    outcome: RowOutcome = RowOutcome.REJECTED
+    object: Object | None = None
+    errors: list[StrataError] = field(default_factory=list)
+
+
+@dataclass
+class _Row:
+    """A row on its way: `item` is what it would be as a new object."""
+
+    number: int
+    answer: RowAnswer
+    item: Object | None = None
 
 
 async def register_objects(
     stores: Stores, scope: Scope, bucket_id: str, drafts: Sequence[ObjectDraft]
-) -> list[Object | InvalidInput | NameTaken]:
-    """Register objects; one answer a row, in order: a bad row leaves its neighbours alone.
+) -> list[Object | StrataError]:
+    """Register new objects; one answer a row, in order: a bad row leaves its neighbours alone.
+
+    Raises:
+        NotFound, Conflict, InvalidInput: as `write_objects`.
+    """
+    answers = await write_objects(
+        stores, scope, bucket_id, drafts,
+        policy=WritePolicy.INSERT, error_policy=ErrorPolicy.REJECT_FAILED_ROWS,
+    )  # fmt: skip
+    return [answer.object or answer.errors[0] for answer in answers]
+
+
+async def write_objects(
+    stores: Stores,
+    scope: Scope,
+    bucket_id: str,
+    drafts: Sequence[ObjectDraft],
+    *,
+    policy: WritePolicy | None,
+    error_policy: ErrorPolicy,
+) -> list[RowAnswer]:
+    """Write rows into a bucket; one answer a row, in order.
+
+    Without a policy the bucket's own counts, and without that only new objects are taken.
 
     Raises:
         NotFound: no such bucket.
-        Conflict: the bucket is being deleted.
+        Conflict: the bucket is being deleted; or others kept writing the same keys.
         InvalidInput: too many rows.
     """
     if len(drafts) > MAX_OBJECTS:
@@ -97,183 +108,163 @@ async def register_objects(
         )
     bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
     require_active(bucket, path=("bucketId",))
-    answers = [_build(stores, bucket, row, draft) for row, draft in enumerate(drafts)]
-    items = [item for item in answers if isinstance(item, Object)]
-    taken = await _insert(stores, bucket, items)
-    await _require_still_active(stores, scope, bucket, items)
-    return [
-        NameTaken(
-            f"The bucket has an object with key {answer.key!r}.",
-            path=("objects", str(row), "key"),
-        )
-        if isinstance(answer, Object) and answer.id in taken
-        else answer
-        for row, answer in enumerate(answers)
+    unique = bucket.unique_key
+    chosen = policy or (unique.default_policy if unique else None) or WritePolicy.INSERT
+    rows = [
+        _check(stores, bucket, number, draft, error_policy) for number, draft in enumerate(drafts)
     ]
+    if not _rejects_all(rows, error_policy):
+        await _write(stores, bucket, rows, chosen, error_policy)
+    await _require_still_active(stores, scope, bucket, rows)
+    return [row.answer for row in rows]
+
+
+def require_distinct(refs: Sequence[str | None]) -> None:
+    """Refuse a request in which two rows have one reference: nobody could tell them apart."""
+    seen: set[str] = set()
+    for row, ref in enumerate(refs):
+        if ref is None:
+            continue
+        if ref in seen:
+            raise InvalidInput(
+                "Another row has the same clientRef.", path=("objects", str(row), "clientRef")
+            )
+        seen.add(ref)
+
+
+def _check(
+    stores: Stores, bucket: Bucket, number: int, draft: ObjectDraft, error_policy: ErrorPolicy
+) -> _Row:
+    row, path = _Row(number, RowAnswer()), ("objects", str(number))
+    errors: Sequence[StrataError] = []
+    try:
+        if error_policy is ErrorPolicy.IGNORE_FAILED_FIELDS:
+            row.item, errors = build_without_bad_fields(stores, bucket, draft, path=path)
+        else:
+            row.item = build_object(stores, bucket, draft, path=path)
+    except InvalidInput as error:
+        errors = [error]
+    row.answer.errors.extend(errors)
+    return row
+
+
+def _rejects_all(rows: Sequence[_Row], error_policy: ErrorPolicy) -> bool:
+    return error_policy is ErrorPolicy.REJECT_ALL and any(row.answer.errors for row in rows)
+
+
+async def _write(
+    stores: Stores,
+    bucket: Bucket,
+    rows: Sequence[_Row],
+    policy: WritePolicy,
+    error_policy: ErrorPolicy,
+) -> None:
+    """Write the good rows and their notices in one transaction.
+
+    It ends at the first key that somebody else has just taken; then all of it is tried again, and
+    that key is known.
+    """
+    for _ in range(_TRIES):
+        try:
+            answers = await stores.database.transaction(
+                partial(_write_all, bucket, rows, policy, error_policy)
+            )
+        except BulkWriteError as error:
+            if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+        else:
+            for row, answer in zip(rows, answers, strict=True):
+                row.answer = answer
+            await stores.bus.announce_log(bucket.namespace_id)
+            return
+    raise Conflict("Others keep writing objects of the same keys.", hint="Try again.")
+
+
+async def _write_all(
+    bucket: Bucket,
+    rows: Sequence[_Row],
+    policy: WritePolicy,
+    error_policy: ErrorPolicy,
+    session: Session,
+) -> list[RowAnswer]:
+    known = await _known(bucket, rows, session)
+    seen: set[str] = set()
+    answers = [_answer(row, known, seen, policy) for row in rows]
+    if error_policy is ErrorPolicy.REJECT_ALL and any(answer.errors for answer in answers):
+        return [RowAnswer(errors=answer.errors) for answer in answers]
+    created = _with(answers, RowOutcome.CREATED)
+    updated = _with(answers, RowOutcome.UPDATED)
+    objects = Object.get_pymongo_collection()
+    if created:
+        await objects.insert_many([item.to_mongo() for item in created], session=session)
+        ids = [item.id for item in created]
+        await note_objects(session, bucket, EventType.OBJECT_CREATED, ids)
+    if updated:
+        await objects.bulk_write([_update(item) for item in updated], session=session)
+        ids = [item.id for item in updated]
+        await note_objects(session, bucket, EventType.OBJECT_UPDATED, ids)
+    return answers
+
+
+async def _known(bucket: Bucket, rows: Sequence[_Row], session: Session) -> dict[str, Object]:
+    keys = [row.item.key for row in rows if row.item is not None and row.item.key is not None]
+    if not keys:
+        return {}
+    found = Object.get_pymongo_collection().find(
+        {"bucket_id": bucket.id, "key": {"$in": keys, "$type": "string"}}, session=session
+    )
+    return {row["key"]: Object.model_validate(row) async for row in found}
+
+
+def _answer(row: _Row, known: dict[str, Object], seen: set[str], policy: WritePolicy) -> RowAnswer:
+    """Decide what a row is: new, known and changed, known and the same, or refused."""
+    item, errors = row.item, row.answer.errors
+    if item is None:
+        return RowAnswer(errors=errors)
+    path = ("objects", str(row.number), "key")
+    if item.key is not None and item.key in seen:
+        twice = NameTaken(f"An earlier row has the key {item.key!r}.", path=path)
+        return RowAnswer(errors=[*errors, twice])
+    if item.key is not None:
+        seen.add(item.key)
+    old = None if item.key is None else known.get(item.key)
+    if old is None and policy is WritePolicy.UPDATE:
+        absent = NotFound(f"The bucket has no object with key {item.key!r}.", path=path)
+        return RowAnswer(errors=[*errors, absent])
+    if old is None:
+        return RowAnswer(RowOutcome.CREATED, item, errors)
+    if policy is WritePolicy.INSERT:
+        taken = NameTaken(f"The bucket has an object with key {item.key!r}.", path=path)
+        return RowAnswer(errors=[*errors, taken])
+    same = (old.metadata, old.blobs, old.tags) == (item.metadata, item.blobs, item.tags)
+    if same:
+        return RowAnswer(RowOutcome.UNCHANGED, old, errors)
+    changed = old.model_copy(
+        update={
+            "metadata": item.metadata, "blobs": item.blobs, "tags": item.tags, "updated_at": now(),
+        }
+    )  # fmt: skip
+    return RowAnswer(RowOutcome.UPDATED, changed, errors)
+
+
+def _with(answers: Sequence[RowAnswer], outcome: RowOutcome) -> list[Object]:
+    return [one.object for one in answers if one.outcome is outcome and one.object is not None]
+
+
+def _update(item: Object) -> UpdateOne:
+    values: dict[str, Any] = item.to_mongo()
+    changed = {name: values[name] for name in ("key", "metadata", "blobs", "tags", "updated_at")}
+    return UpdateOne({"_id": item.id}, {"$set": changed})
 
 
 async def _require_still_active(
-    stores: Stores, scope: Scope, bucket: Bucket, items: Sequence[Object]
+    stores: Stores, scope: Scope, bucket: Bucket, rows: Sequence[_Row]
 ) -> None:
     """Take back what was written if a deletion of the bucket began: it may have gone past it."""
     present = await scope.find(Bucket, bucket.id)
     if present is not None and present.lifecycle is Lifecycle.ACTIVE:
         return
-    ids = [item.id for item in items]
+    ids = [item.id for item in _with([row.answer for row in rows], RowOutcome.CREATED)]
     await stores.database.transaction(partial(remove_objects, bucket, ids))
     await stores.bus.announce_log(bucket.namespace_id)
     raise Conflict(f"Bucket {bucket.name!r} is being deleted.", path=("bucketId",))
-
-
-async def _insert(stores: Stores, bucket: Bucket, items: Sequence[Object]) -> set[str]:
-    """Write the good rows and their notice together; return the ids of those whose key is in use.
-
-    A transaction ends at the first duplicate: the rows that are in its way are left out, and the
-    rest is tried again.
-    """
-    taken: set[str] = set()
-    while new := [item for item in items if item.id not in taken]:
-        try:
-            await stores.database.transaction(partial(_insert_all, bucket, new))
-        except BulkWriteError as error:
-            if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
-            taken |= await _taken(bucket, new)
-        else:
-            await stores.bus.announce_log(bucket.namespace_id)
-            break
-    return taken
-
-
-async def _insert_all(bucket: Bucket, items: Sequence[Object], session: Session) -> None:
-    rows = [item.to_mongo() for item in items]
-    await Object.get_pymongo_collection().insert_many(rows, session=session)
-    await note_objects(session, bucket, EventType.OBJECT_CREATED, [item.id for item in items])
-
-
-async def remove_objects(bucket: Bucket, object_ids: Sequence[str], session: Session) -> int:
-    """Delete objects of a bucket with their notice; return how many there were.
-
-    The caller announces the log after the commit.
-    """
-    match = {"namespace_id": bucket.namespace_id, "bucket_id": bucket.id}
-    result = await Object.get_pymongo_collection().delete_many(
-        {**match, "_id": {"$in": list(object_ids)}}, session=session
-    )
-    if result.deleted_count:
-        await note_objects(session, bucket, EventType.OBJECT_DELETED, object_ids)
-    return result.deleted_count
-
-
-async def _taken(bucket: Bucket, items: Sequence[Object]) -> set[str]:
-    """Return the ids of items whose key is in use, by another object or an earlier item."""
-    keys = [item.key for item in items if item.key is not None]
-    found = Object.get_pymongo_collection().find(
-        {"bucket_id": bucket.id, "key": {"$in": keys}}, {"key": 1}
-    )
-    used = {row["key"] async for row in found}
-    taken: set[str] = set()
-    for item in items:
-        if item.key in used:
-            taken.add(item.id)
-        elif item.key is not None:
-            used.add(item.key)
-    return taken
-
-
-async def note_objects(
-    session: Session, bucket: Bucket, kind: EventType, object_ids: Sequence[str]
-) -> None:
-    """Write what happened to objects of one call: few notices, for intake is not to wait for them.
-
-    The caller announces the log after the commit.
-    """
-    for start in range(0, len(object_ids), _NOTICE_IDS):
-        ids = list(object_ids[start : start + _NOTICE_IDS])
-        await append_notice(
-            session,
-            bucket.namespace_id,
-            kind,
-            (SubjectType.BUCKET, bucket.id),
-            data={"objectIds": ids, "objectCount": len(ids)},
-            bucket_id=bucket.id,
-        )
-
-
-def _build(stores: Stores, bucket: Bucket, row: int, draft: ObjectDraft) -> Object | InvalidInput:
-    path = ("objects", str(row))
-    try:
-        metadata = _metadata(draft.metadata, (*path, "metadata"))
-        if draft.key is not None:
-            require_name(draft.key, path=(*path, "key"))
-        taken = set(metadata)
-        for index, blob in enumerate(draft.blobs):
-            _require_blob(stores, blob, taken, path=(*path, "blobs", str(index)))
-            taken.add(blob.property)
-        _require_schema(bucket, metadata, draft.blobs, path=path)
-    except InvalidInput as error:
-        return error
-    return Object(
-        id=new_id("obj"),
-        namespace_id=bucket.namespace_id,
-        bucket_id=bucket.id,
-        key=draft.key,
-        metadata=metadata,
-        blobs=list(draft.blobs),
-    )
-
-
-def _metadata(value: Any, path: tuple[str, ...]) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidInput("Metadata must be a JSON object.", path=path)
-    require_json(value, path=path)  # first: a key that is no text must not get into a path
-    for key in value:
-        require_field_name(key, path=(*path, key))
-    return value
-
-
-def _require_blob(
-    stores: Stores, blob: Blob, taken: Collection[str], *, path: tuple[str, ...]
-) -> None:
-    require_field_name(blob.property, path=(*path, "property"))
-    if blob.property in taken:
-        raise InvalidInput(
-            f"The object has a field {blob.property!r} already.", path=(*path, "property")
-        )
-    if (blob.text is None) == (blob.url is None):
-        raise InvalidInput("Give exactly one of `text` and `url`.", path=path)
-    if blob.text is not None:
-        require_text(blob.text, path=(*path, "text"))
-        limit = stores.settings.api.max_text_bytes
-        if len(blob.text.encode()) > limit:
-            raise InvalidInput(
-                f"Inline text is limited to {limit} bytes.",
-                path=(*path, "text"),
-                hint="Store it on S3 and give its address as `url`.",
-            )
-    if blob.url is not None:
-        s3_bucket, _ = parse_s3_url(blob.url, path=(*path, "url"))
-        stores.artifacts.require_source(s3_bucket, path=(*path, "url"))
-    if blob.media_type is not None and not _MEDIA_TYPE.fullmatch(blob.media_type):
-        raise InvalidInput("A media type looks like `image/png`.", path=(*path, "mediaType"))
-    if blob.size_bytes is not None and not 0 <= blob.size_bytes < _MAX_SIZE:
-        raise InvalidInput("A size is a number of bytes.", path=(*path, "sizeBytes"))
-
-
-def _require_schema(
-    bucket: Bucket, metadata: dict[str, Any], blobs: Sequence[Blob], *, path: tuple[str, ...]
-) -> None:
-    values: dict[str, Any] = {**metadata, **{blob.property: blob.text or "" for blob in blobs}}
-    for field in bucket.fields:
-        value = values.get(field.name)
-        if value is None:
-            if field.required:
-                raise InvalidInput(
-                    f"Required field {field.name!r} is missing.", path=(*path, field.name)
-                )
-        elif not accepts(field.type, value):
-            raise InvalidInput(
-                f"Field {field.name!r} must be {field.type}.", path=(*path, field.name)
-            )

@@ -2,12 +2,13 @@
 
 import strawberry
 
-from graphql_api.enums import FieldType
+from graphql_api.enums import ErrorPolicy, FieldType, WritePolicy
 from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON, BigInt
+from models.bucket import UniqueKey
 from models.fields import FieldSpec
 from models.object import Blob
-from workers.intake import ObjectDraft
+from workers.object_rows import ObjectDraft
 
 
 @strawberry.input(description="One field of a bucket's objects.")
@@ -23,6 +24,22 @@ class FieldInput:
         return FieldSpec(name=self.name, type=self.type, required=self.required)
 
 
+@strawberry.input(description="The fields of which a bucket makes its objects' keys; fixed.")
+class UniqueKeyInput:
+    """Input for a unique key."""
+
+    fields: list[str] = strawberry.field(
+        description="Required fields with one value each, in order; together unique in the bucket."
+    )
+    default_policy: WritePolicy | None = strawberry.field(
+        default=None, description="For createObjects without a policy; INSERT if none."
+    )
+
+    def model(self) -> UniqueKey:
+        """Return the model's form."""
+        return UniqueKey(fields=list(self.fields), default_policy=self.default_policy)
+
+
 @strawberry.input(description="A bucket to be created.")
 class CreateBucketInput:
     """Input of createBucket."""
@@ -32,7 +49,23 @@ class CreateBucketInput:
     fields: list[FieldInput] | None = strawberry.field(
         default=None, description="What objects have. Without it nothing is checked."
     )
+    unique_key: UniqueKeyInput | None = strawberry.field(
+        default=None,
+        description="Of which fields objects get their keys; without it they bring their own.",
+    )
     idempotency_key: str | None = key_field()
+
+
+@strawberry.input(description="A bucket to be changed; what is left out stays.")
+class UpdateBucketInput:
+    """Input of updateBucket."""
+
+    id: strawberry.ID = strawberry.field(description="The bucket.")
+    name: str | None = strawberry.field(default=None, description="Unique in the namespace.")
+    description: str | None = strawberry.field(default=None, description="Free text.")
+    add_fields: list[FieldInput] | None = strawberry.field(
+        default=None, description="Further fields, all optional: objects that are there lack them."
+    )
 
 
 @strawberry.input(description="One file of an object: exactly one of `text` and `url`.")
@@ -62,6 +95,12 @@ class ObjectInput:
     )
     metadata: JSON | None = strawberry.field(default=None, description="A JSON object.")
     blobs: list[BlobInput] | None = strawberry.field(default=None, description="Its files.")
+    tags: list[str] | None = strawberry.field(
+        default=None, description="Words to find it by, at most 50."
+    )
+    client_ref: str | None = strawberry.field(
+        default=None, description="Repeated in the row's result; given once in a request."
+    )
 
     def draft(self) -> ObjectDraft:
         """Return the workers' form."""
@@ -77,7 +116,7 @@ class ObjectInput:
             )
             for blob in self.blobs or []
         ]
-        return ObjectDraft(self.key, self.metadata, blobs)
+        return ObjectDraft(self.key, self.metadata, blobs, tuple(self.tags or ()))
 
 
 @strawberry.input(description="Objects to be registered in one bucket.")
@@ -86,6 +125,12 @@ class CreateObjectsInput:
 
     bucket_id: strawberry.ID = strawberry.field(description="The bucket.")
     objects: list[ObjectInput] = strawberry.field(description="At most 1,000.")
+    policy: WritePolicy | None = strawberry.field(
+        default=None, description="What a row with a key may be; the bucket's own policy if none."
+    )
+    error_policy: ErrorPolicy = strawberry.field(
+        default=ErrorPolicy.REJECT_FAILED_ROWS, description="What a bad row means for the others."
+    )
 
 
 @strawberry.input(description="A bucket to be deleted.")

@@ -4,14 +4,19 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.buckets.inputs import CreateBucketInput, CreateObjectsInput, DeleteBucketInput
+from graphql_api.buckets.inputs import (
+    CreateBucketInput,
+    CreateObjectsInput,
+    DeleteBucketInput,
+    UpdateBucketInput,
+)
 from graphql_api.buckets.types import (
     CreateBucketPayload,
-    CreateObjectResult,
     CreateObjectsPayload,
     DeleteBucketPayload,
+    UpdateBucketPayload,
     show_bucket,
-    show_object,
+    show_created,
 )
 from graphql_api.context import Info
 from graphql_api.errors import user_error
@@ -19,9 +24,9 @@ from graphql_api.idempotency import once_only
 from graphql_api.tasks.types import show_task
 from models.bucket import Bucket as BucketModel
 from models.errors import StrataError
-from models.object import Object as ObjectModel
+from workers.buckets import open_bucket, update_bucket
 from workers.deletions import delete_bucket
-from workers.intake import open_bucket, register_objects
+from workers.intake import ErrorPolicy, require_distinct, write_objects
 
 
 @strawberry.type
@@ -45,6 +50,7 @@ class BucketMutation:
                     input.name,
                     description=input.description,
                     fields=[field.spec() for field in input.fields or []],
+                    unique_key=None if input.unique_key is None else input.unique_key.model(),
                     claim=claim,
                 ),
                 lambda made: scope.require(BucketModel, made["bucket_id"]),
@@ -55,29 +61,49 @@ class BucketMutation:
             bucket=show_bucket(done.value), user_errors=[], replayed=done.replayed
         )
 
-    @strawberry.mutation(description="Register objects; a bad row leaves its neighbours alone.")
+    @strawberry.mutation(description="Rename a bucket, describe it, or add optional fields.")
+    async def update_bucket(
+        self,
+        info: Info,
+        input: Annotated[UpdateBucketInput, strawberry.argument(description="The changes.")],
+    ) -> UpdateBucketPayload | None:
+        """Change a bucket."""
+        try:
+            bucket = await update_bucket(
+                info.context.scope,
+                input.id,
+                name=input.name,
+                description=input.description,
+                add_fields=[field.spec() for field in input.add_fields or []],
+            )
+        except StrataError as error:
+            return UpdateBucketPayload(bucket=None, user_errors=[user_error(error)])
+        return UpdateBucketPayload(bucket=show_bucket(bucket), user_errors=[])
+
+    @strawberry.mutation(
+        description="Register objects, or change those of the same keys, as `policy` allows; what "
+        "a bad row means for the others says `errorPolicy`."
+    )
     async def create_objects(
         self,
         info: Info,
         input: Annotated[CreateObjectsInput, strawberry.argument(description="The objects.")],
     ) -> CreateObjectsPayload | None:
         """Register objects."""
-        scope = info.context.scope
-        drafts = [item.draft() for item in input.objects]
+        refs = [item.client_ref for item in input.objects]
         try:
-            answers = await register_objects(info.context.stores, scope, input.bucket_id, drafts)
-        except StrataError as error:
-            return CreateObjectsPayload(
-                results=[], created_count=0, failed_count=0, user_errors=[user_error(error)]
+            require_distinct(refs)
+            answers = await write_objects(
+                info.context.stores,
+                info.context.scope,
+                input.bucket_id,
+                [item.draft() for item in input.objects],
+                policy=input.policy,
+                error_policy=ErrorPolicy(input.error_policy),
             )
-        results = [_result(index, answer) for index, answer in enumerate(answers)]
-        created = sum(result.object is not None for result in results)
-        return CreateObjectsPayload(
-            results=results,
-            created_count=created,
-            failed_count=len(results) - created,
-            user_errors=[],
-        )
+        except StrataError as error:
+            return show_created([], [], [user_error(error)])
+        return show_created(refs, answers, [])
 
     @strawberry.mutation(
         description="Delete a bucket with its objects and drafts, as a task; asked again, it "
@@ -96,9 +122,3 @@ class BucketMutation:
         except StrataError as error:
             return DeleteBucketPayload(task=None, user_errors=[user_error(error)])
         return DeleteBucketPayload(task=show_task(task), user_errors=[])
-
-
-def _result(index: int, answer: ObjectModel | StrataError) -> CreateObjectResult:
-    if isinstance(answer, StrataError):
-        return CreateObjectResult(index=index, object=None, errors=[user_error(answer)])
-    return CreateObjectResult(index=index, object=show_object(answer), errors=[])

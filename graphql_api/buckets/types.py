@@ -1,10 +1,13 @@
 """Types of buckets and objects."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import strawberry
 
 from graphql_api.context import Info
-from graphql_api.enums import FieldType, Lifecycle
-from graphql_api.errors import UserError
+from graphql_api.enums import FieldType, Lifecycle, RowOutcome, WritePolicy
+from graphql_api.errors import UserError, user_error
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
@@ -13,6 +16,7 @@ from models.bucket import Bucket as BucketModel
 from models.fields import FieldSpec
 from models.object import Blob as BlobModel
 from models.object import Object as ObjectModel
+from workers.intake import RowAnswer
 
 
 @strawberry.type(description="One field of a bucket's objects or of a collection's documents.")
@@ -29,6 +33,16 @@ def show_fields(fields: list[FieldSpec]) -> list[Field]:
     return [Field(name=one.name, type=one.type, required=one.required) for one in fields]
 
 
+@strawberry.type(description="The fields of which a bucket makes its objects' keys.")
+class UniqueKey:
+    """A unique key as shown."""
+
+    fields: list[str] = strawberry.field(description="Their names, in order.")
+    default_policy: WritePolicy | None = strawberry.field(
+        description="For createObjects without a policy."
+    )
+
+
 @strawberry.type(description="Where input is kept: objects of one shape.")
 class Bucket(Node):
     """A bucket as shown."""
@@ -37,6 +51,9 @@ class Bucket(Node):
     description: str = strawberry.field(description="Free text.")
     fields: list[Field] = strawberry.field(
         description="What its objects have; empty when nothing is checked."
+    )
+    unique_key: UniqueKey | None = strawberry.field(
+        description="Of which fields its objects get their keys; null when they bring them."
     )
     lifecycle: Lifecycle = strawberry.field(description="Whether it may be used.")
     deletion_task_id: strawberry.ID | None = strawberry.field(
@@ -61,6 +78,11 @@ def show_bucket(model: BucketModel) -> Bucket:
         name=model.name,
         description=model.description,
         fields=show_fields(model.fields),
+        unique_key=None
+        if model.unique_key is None
+        else UniqueKey(
+            fields=model.unique_key.fields, default_policy=model.unique_key.default_policy
+        ),
         lifecycle=model.lifecycle,
         deletion_task_id=_task_id(model),
         created_at=DateTime(model.created_at),
@@ -85,7 +107,15 @@ class Object(Node):
     key: str | None = strawberry.field(description="The client's own name, unique in the bucket.")
     metadata: JSON = strawberry.field(description="The client's own fields.")
     blobs: list[Blob] = strawberry.field(description="Its files.")
+    tags: list[str] = strawberry.field(description="Words to find it by, sorted.")
     created_at: DateTime = strawberry.field(description="When it was registered.")
+    updated_at: DateTime = strawberry.field(description="When it last changed.")
+
+    @strawberry.field(description="The bucket; null when it was deleted.")
+    async def bucket(self, info: Info) -> Bucket | None:
+        """Load the bucket."""
+        found = await info.context.loaders.bucket_by_id.load(self.bucket_id)
+        return None if found is None else show_bucket(found)
 
 
 def _show_blob(blob: BlobModel) -> Blob:
@@ -100,7 +130,9 @@ def show_object(model: ObjectModel) -> Object:
         key=model.key,
         metadata=JSON(model.metadata),
         blobs=[_show_blob(blob) for blob in model.blobs],
+        tags=model.tags,
         created_at=DateTime(model.created_at),
+        updated_at=DateTime(model.updated_at),
     )
 
 
@@ -113,13 +145,25 @@ class CreateBucketPayload:
     replayed: bool = replayed_field()
 
 
+@strawberry.type(description="Answer to updateBucket.")
+class UpdateBucketPayload:
+    """What came of it."""
+
+    bucket: Bucket | None = strawberry.field(description="The bucket as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not changed.")
+
+
 @strawberry.type(description="What became of one row of createObjects.")
 class CreateObjectResult:
     """One row's outcome."""
 
     index: int = strawberry.field(description="Place of the row in the input, from 0.")
-    object: Object | None = strawberry.field(description="The new object.")
-    errors: list[UserError] = strawberry.field(description="Why it was not created.")
+    client_ref: str | None = strawberry.field(description="As the row gave it.")
+    outcome: RowOutcome = strawberry.field(description="What became of it.")
+    object: Object | None = strawberry.field(description="The object; null when it was rejected.")
+    errors: list[UserError] = strawberry.field(
+        description="What was wrong with it; of an object that was written, what was left out."
+    )
 
 
 @strawberry.type(description="Answer to createObjects.")
@@ -130,7 +174,9 @@ class CreateObjectsPayload:
         description="One entry for each input row, in order."
     )
     created_count: int = strawberry.field(description="Rows that became objects.")
-    failed_count: int = strawberry.field(description="Rows that did not.")
+    updated_count: int = strawberry.field(description="Rows that changed objects.")
+    unchanged_count: int = strawberry.field(description="Rows whose objects were like this.")
+    failed_count: int = strawberry.field(description="Rows that were rejected.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")
 
 
@@ -142,3 +188,27 @@ class DeleteBucketPayload:
         description="What to watch: the bucket is gone when it is COMPLETED."
     )
     user_errors: list[UserError] = strawberry.field(description="Why it is not deleted.")
+
+
+def show_created(
+    refs: Sequence[str | None], answers: Sequence[RowAnswer], errors: list[UserError]
+) -> CreateObjectsPayload:
+    """Return what became of the rows of createObjects."""
+    counts = Counter(answer.outcome for answer in answers)
+    return CreateObjectsPayload(
+        results=[
+            CreateObjectResult(
+                index=index,
+                client_ref=ref,
+                outcome=answer.outcome,
+                object=None if answer.object is None else show_object(answer.object),
+                errors=[user_error(error) for error in answer.errors],
+            )
+            for index, (ref, answer) in enumerate(zip(refs, answers, strict=True))
+        ],
+        created_count=counts[RowOutcome.CREATED],
+        updated_count=counts[RowOutcome.UPDATED],
+        unchanged_count=counts[RowOutcome.UNCHANGED],
+        failed_count=counts[RowOutcome.REJECTED],
+        user_errors=errors,
+    )

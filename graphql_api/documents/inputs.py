@@ -1,11 +1,9 @@
 """Inputs of reading and searching documents."""
 
-from enum import StrEnum
-
 import strawberry
 
 from graphql_api.collections.inputs import FilterInput
-from graphql_api.enums import show_enum
+from graphql_api.directions import OrderDirection
 from workers.documents import DocumentSelection
 
 
@@ -44,20 +42,6 @@ class DocumentFilter:
             batch_id=self.batch_id,
             where=self.where.tree() if self.where else None,
         )
-
-
-class OrderDirection(StrEnum):
-    """In which direction a list goes."""
-
-    ASC = "ASC"
-    DESC = "DESC"
-
-
-show_enum(
-    OrderDirection,
-    "In which direction a list goes.",
-    {OrderDirection.ASC: "Small to large.", OrderDirection.DESC: "Large to small."},
-)
 
 
 @strawberry.input(

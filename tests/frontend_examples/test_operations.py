@@ -119,8 +119,12 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert canceled["batch"]["status"] == "COMPLETED"
     await check_schedules(api, bucket_id)
     await check_keys(api)
+<<<<<<< HEAD
     hours = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
     assert await api.ask("analytics", **hours, by=["EXTRACTOR"]) == []
+=======
+    await check_objects(api, bucket_id, ids)
+>>>>>>> 7ce21e2 (Write objects by key and policy, and change and delete them in bulk)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
@@ -138,6 +142,18 @@ async def check_keys(api: Caller) -> None:
     assert made["secret"].startswith("strata_key_")
     entries = (await api.ask("auditLog", filter={"action": "createApiKey"}))["edges"]
     assert [edge["node"]["outcome"] for edge in entries] == ["DONE"]
+
+
+async def check_objects(api: Caller, bucket_id: str, ids: list[str]) -> None:
+    renamed = await api.ask("updateBucket", id=bucket_id, name="renamed")
+    assert renamed["bucket"]["name"] == "renamed"
+    change = {"id": ids[0], "metadata": {"title": "changed"}, "tags": ["seen"]}
+    updated = await api.ask("updateObjects", bucketId=bucket_id, objects=[change])
+    assert updated["updatedCount"] == 1
+    found = await api.ask("objects", bucketId=bucket_id, filter={"tags": ["seen"]})
+    assert [edge["node"]["id"] for edge in found["edges"]] == [ids[0]]
+    gone = await api.ask("deleteObjects", bucketId=bucket_id, objectIds=ids[:1])
+    assert gone["deletedCount"] == 1
 
 
 async def check_deletions(api: Caller, bucket_id: str, collection_id: str) -> None:

@@ -239,13 +239,13 @@ async def test_objects_that_arrive_while_the_deletion_begins_are_taken_back(
 ) -> None:
     bucket = make_bucket(namespace.id)
     await store(bucket)
-    insert = intake._insert
+    write = intake._write
 
-    async def delete_then_insert(*arguments: Any) -> set[str]:
+    async def delete_then_write(*arguments: Any) -> None:
         await ended(stores, await delete_bucket(stores, namespace.scope, bucket.id))
-        return await insert(*arguments)
+        await write(*arguments)
 
-    monkeypatch.setattr(intake, "_insert", delete_then_insert)
+    monkeypatch.setattr(intake, "_write", delete_then_write)
 
     with pytest.raises(Conflict):
         await add_objects_to(stores, namespace.scope, bucket, [{}, {}])

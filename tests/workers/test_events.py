@@ -83,7 +83,7 @@ async def test_objects_whose_notice_cannot_be_written_are_not_there(
     async def fail(*_: object, **__: object) -> None:
         raise PyMongoError("gone")
 
-    monkeypatch.setattr("workers.intake.append_notice", fail)
+    monkeypatch.setattr("workers.object_log.append_notice", fail)
     with pytest.raises(PyMongoError):
         await register_objects(stores, namespace.scope, bucket_id, [ObjectDraft("a", {}, ())])
 

@@ -1,0 +1,1 @@
+"""Changing objects, and their lists."""

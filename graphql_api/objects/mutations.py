@@ -1,0 +1,66 @@
+"""Mutations of objects that are there."""
+
+from typing import Annotated
+
+import strawberry
+
+from graphql_api.context import Info
+from graphql_api.errors import user_error
+from graphql_api.objects.inputs import DeleteObjectsInput, UpdateObjectsInput
+from graphql_api.objects.types import (
+    DeleteObjectsPayload,
+    UpdateObjectsPayload,
+    show_deleted,
+    show_updated,
+)
+from models.errors import StrataError
+from workers.intake import ErrorPolicy, require_distinct
+from workers.object_changes import delete_objects, update_objects
+
+
+@strawberry.type
+class ObjectMutation:
+    """What can be done to objects."""
+
+    @strawberry.mutation(
+        description="Change metadata and tags of objects, in one transaction. Documents of them "
+        "stay as they are until a batch runs over the objects again."
+    )
+    async def update_objects(
+        self,
+        info: Info,
+        input: Annotated[UpdateObjectsInput, strawberry.argument(description="The changes.")],
+    ) -> UpdateObjectsPayload | None:
+        """Change objects."""
+        refs = [item.client_ref for item in input.objects]
+        try:
+            require_distinct(refs)
+            answers = await update_objects(
+                info.context.stores,
+                info.context.scope,
+                input.bucket_id,
+                [item.change() for item in input.objects],
+                error_policy=ErrorPolicy(input.error_policy),
+            )
+        except StrataError as error:
+            return show_updated([], [], [user_error(error)])
+        return show_updated(refs, answers, [])
+
+    @strawberry.mutation(description="Delete objects, in one transaction. Documents of them stay.")
+    async def delete_objects(
+        self,
+        info: Info,
+        input: Annotated[DeleteObjectsInput, strawberry.argument(description="Which.")],
+    ) -> DeleteObjectsPayload | None:
+        """Delete objects."""
+        try:
+            answers = await delete_objects(
+                info.context.stores,
+                info.context.scope,
+                input.bucket_id,
+                list(input.object_ids),
+                error_policy=ErrorPolicy(input.error_policy),
+            )
+        except StrataError as error:
+            return show_deleted([], [user_error(error)])
+        return show_deleted(answers, [])
