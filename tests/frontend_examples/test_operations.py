@@ -119,12 +119,9 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert canceled["batch"]["status"] == "COMPLETED"
     await check_schedules(api, bucket_id)
     await check_keys(api)
-<<<<<<< HEAD
     hours = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
     assert await api.ask("analytics", **hours, by=["EXTRACTOR"]) == []
-=======
     await check_objects(api, bucket_id, ids)
->>>>>>> 7ce21e2 (Write objects by key and policy, and change and delete them in bulk)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
