@@ -7,6 +7,7 @@ second.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Final, TypedDict
 
 from graphql_api.batches.frames import (
@@ -46,7 +47,7 @@ class BatchLook:
     def __init__(self, batch: Batch, cursors: Cursors) -> None:
         self.batch = batch
         self._cursors = cursors
-        self._news: dict[int, asyncio.Task[list[BatchFrame]]] = {}
+        self._news: dict[int, list[BatchFrame] | asyncio.Task[list[BatchFrame]]] = {}
 
     def snapshot(self, after: int = 0) -> BatchFrame:
         """Return the batch as a frame that stands for every event past a position."""
@@ -60,7 +61,14 @@ class BatchLook:
         found = self._news.get(position)
         if found is None:
             found = self._news[position] = asyncio.create_task(self._read(position))
+        if isinstance(found, list):
+            return found
         return found.result() if found.done() else await asyncio.shield(found)
+
+    async def foresee(self, position: int) -> None:
+        """Read what is news to followers who saw the look before this one: most of them."""
+        if position < self.batch.sequence:
+            self._news[position] = await self._read(position)
 
     async def _read(self, position: int) -> list[BatchFrame]:
         batch = self.batch
@@ -136,11 +144,16 @@ class BatchFollower:
                         await self._pace(frames)
                         moment = await self._wait(listener)
                         await self._context.revalidate_when_due()
-                        look = await looks.since(moment, self._read)
+                        look = await looks.since(moment, partial(self._read_next, look))
 
     async def _read(self) -> BatchLook:
         batch = await self._scope.require(Batch, self._batch_id, path=("batchId",))
         return BatchLook(batch, self._context.services.cursors)
+
+    async def _read_next(self, before: BatchLook) -> BatchLook:
+        look = await self._read()
+        await look.foresee(before.batch.sequence)
+        return look
 
     def _read_cursor(self, cursor: str) -> int:
         cursors = self._context.services.cursors

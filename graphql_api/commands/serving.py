@@ -29,3 +29,5 @@ class DrainingServer(uvicorn.Server):
         """End operations, sockets and streams, then the server."""
         await self._open.drain(self._seconds)
         await super().shutdown(sockets)
+        # uvicorn raises the signals that it caught once more; who was asked to end has ended well.
+        self._captured_signals.clear()

@@ -8,7 +8,7 @@ same bytes.
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 
-Render = Callable[[], Awaitable[bytes]]
+Render = Callable[[], bytes | Awaitable[bytes]]
 
 
 class Renderings:
@@ -17,18 +17,22 @@ class Renderings:
     __slots__ = ("_made",)
 
     def __init__(self) -> None:
-        self._made: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._made: dict[Hashable, bytes | asyncio.Task[bytes]] = {}
 
     async def get(self, cohort: Hashable, render: Render) -> bytes:
         """Return the cohort's bytes; who comes first has them made."""
         found = self._made.get(cohort)
         if found is None:
-            found = self._made[cohort] = asyncio.ensure_future(_run(render))
+            made = render()
+            found = made if isinstance(made, bytes) else asyncio.ensure_future(_run(made))
+            self._made[cohort] = found
+        if isinstance(found, bytes):
+            return found
         if found.done():
             return found.result()
         # Shielded: the first subscriber may leave while the others wait.
         return await asyncio.shield(found)
 
 
-async def _run(render: Render) -> bytes:
-    return await render()
+async def _run(made: Awaitable[bytes]) -> bytes:
+    return await made

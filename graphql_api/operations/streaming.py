@@ -1,7 +1,7 @@
 """Runs subscriptions: a source of events, each executed to a frame, once for each cohort."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -87,22 +87,29 @@ class Subscription:
             yield Frame(payload, getattr(event, "cursor", None))
 
     async def _render(self, event: Any, executor: Executor[Any]) -> bytes:
-        async def render() -> bytes:
-            return await self._execute(event, executor)
-
         shared = getattr(event, "renderings", None)
         if isinstance(shared, Renderings):
-            return await shared.get(self._cohort, render)
-        return await render()
+            return await shared.get(self._cohort, lambda: self._execute(event, executor))
+        made = self._execute(event, executor)
+        return made if isinstance(made, bytes) else await made
 
-    async def _execute(self, event: Any, executor: Executor[Any]) -> bytes:
-        """Execute one event, with loaders of its own: it must see the present."""
+    def _execute(self, event: Any, executor: Executor[Any]) -> bytes | Awaitable[bytes]:
+        """Execute one event, with loaders of its own: it must see the present.
+
+        Most selections have nothing to wait for; they are done at once, without a task.
+        """
         context = self._context.fresh()
         once = executor.build_per_event_executor(event)
         once.context_value = context
         result = once.execute_operation(False)
-        if not isinstance(result, ExecutionResult):
-            result = cast("ExecutionResult", await cast("Any", result))
+        if isinstance(result, ExecutionResult):
+            return self._write(result, context)
+        return self._write_later(cast("Awaitable[ExecutionResult]", result), context)
+
+    async def _write_later(self, result: Awaitable[ExecutionResult], context: Context) -> bytes:
+        return self._write(await result, context)
+
+    def _write(self, result: ExecutionResult, context: Context) -> bytes:
         answer = self._operations.show(result, context)
         return write_json(Answer(answer.data, answer.errors, ran=True).body())
 

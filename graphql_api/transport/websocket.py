@@ -223,14 +223,13 @@ class _Socket:
 
     async def _follow(self, identity: str, ready: Ready, context: Context) -> None:
         subscription = Subscription(self._operations, ready, context)
+        head = _head_of(identity)
         async with subscription.frames() as frames:
             async for frame in frames:
-                await self._next(identity, frame.payload)
+                await self._send_text(f"{head}{frame.payload.decode()}}}")
 
     async def _next(self, identity: str, payload: bytes) -> None:
-        await self._send_text(
-            f'{{"id":{json.dumps(identity)},"type":"next","payload":{payload.decode()}}}'
-        )
+        await self._send_text(f"{_head_of(identity)}{payload.decode()}}}")
 
     async def _fail(self, identity: str, error: Exception, context: Context) -> None:
         await self._send_error(identity, self._operations.refuse(error, context))
@@ -332,6 +331,11 @@ def _identity(message: dict[str, Any]) -> str:
     if not isinstance(identity, str) or not identity:
         raise _Closed(_BAD_REQUEST, "Malformed id")
     return identity
+
+
+def _head_of(identity: str) -> str:
+    """Return how a result's message begins; its payload follows, and a brace."""
+    return f'{{"id":{json.dumps(identity)},"type":"next","payload":'
 
 
 def _is_by_hash(payload: dict[str, Any]) -> bool:

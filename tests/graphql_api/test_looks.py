@@ -88,9 +88,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["reads"] += 1
         return await read(scope, *args, **kwargs)
 
-    async def execute(subscription: Subscription, *args: Any) -> bytes:
+    def execute(subscription: Subscription, *args: Any) -> Any:
         counts["executions"] += 1
-        return await run(subscription, *args)
+        return run(subscription, *args)
 
     monkeypatch.setattr(Scope, "require", require)
     monkeypatch.setattr(Subscription, "_execute", execute)
