@@ -21,6 +21,7 @@ check: $(INSTALLED)  ## linters, types, import contracts, schema
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy frontend_examples/python/follow_batch.py
+	$(BIN)/mypy frontend_examples/python/receive_webhooks.py
 	$(BIN)/lint-imports
 	$(BIN)/strata schema --check graphql_api/schema.graphql
 

@@ -54,6 +54,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     INVALID_INPUT = "INVALID_INPUT"
     INVALID_CURSOR = "INVALID_CURSOR"
+    ADDRESS_REFUSED = "ADDRESS_REFUSED"
     INVALID_MAPPING = "INVALID_MAPPING"
     INVALID_PARAMETERS = "INVALID_PARAMETERS"
     UNKNOWN_EXTRACTOR = "UNKNOWN_EXTRACTOR"
@@ -77,6 +78,7 @@ show_enum(
         UserErrorCode.NOT_FOUND: "No such thing in this namespace.",
         UserErrorCode.INVALID_INPUT: "A value is wrong.",
         UserErrorCode.INVALID_CURSOR: "A foreign cursor.",
+        UserErrorCode.ADDRESS_REFUSED: "An address that Strata does not call.",
         UserErrorCode.INVALID_MAPPING: "A mapping names a field that does not exist.",
         UserErrorCode.INVALID_PARAMETERS: "Extractor parameters outside their schema.",
         UserErrorCode.UNKNOWN_EXTRACTOR: "No extractor of that name and version.",

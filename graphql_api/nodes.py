@@ -24,11 +24,13 @@ from graphql_api.node import Node
 from graphql_api.rights import shows
 from graphql_api.schedules.types import show_schedule
 from graphql_api.tasks.types import show_task
+from graphql_api.webhooks.types import show_delivery, show_webhook
 from models.api_key import ApiKey
 from models.audit import AuditEntry
 from models.batch import Batch
 from models.bucket import Bucket
 from models.collection import Collection
+from models.delivery import Delivery
 from models.document import Document
 from models.errors import InvalidInput
 from models.ids import Prefix, is_id
@@ -38,6 +40,7 @@ from models.row_error import RowError
 from models.schedule import Schedule
 from models.scope import Scope
 from models.task import Task
+from models.webhook import Webhook
 
 MAX_IDS: Final = 100
 _DOCUMENT: Final = "document"  # whose ids are UUIDs
@@ -48,12 +51,14 @@ KINDS: Final[dict[str, tuple[type[Any], Callable[[Any], Node]]]] = {
     "bkt": (Bucket, show_bucket),
     "btc": (Batch, show_batch),
     "col": (Collection, show_collection),
+    "dlv": (Delivery, show_delivery),
     "err": (RowError, show_row_error),
     "key": (ApiKey, show_key),
     "ns": (Namespace, show_namespace),
     "obj": (Object, show_object),
     "sch": (Schedule, show_schedule),
     "tsk": (Task, show_task),
+    "whk": (Webhook, show_webhook),
     _DOCUMENT: (Document, show_document),
 }
 

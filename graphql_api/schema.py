@@ -18,6 +18,8 @@ from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
 from graphql_api.documents.queries import DocumentQuery
+from graphql_api.events.frames import NamespaceDiscontinuity, NamespaceEvents
+from graphql_api.events.subscriptions import EventSubscription
 from graphql_api.nodes import NodeQuery
 from graphql_api.objects.mutations import ObjectMutation
 from graphql_api.rights import guard
@@ -26,6 +28,8 @@ from graphql_api.schedules.mutations import ScheduleMutation
 from graphql_api.schedules.queries import ScheduleQuery
 from graphql_api.tasks.queries import TaskQuery
 from graphql_api.tasks.subscriptions import TaskSubscription
+from graphql_api.webhooks.mutations import WebhookMutation
+from graphql_api.webhooks.queries import WebhookQuery
 
 Query = merge_types(
     "Query",
@@ -39,6 +43,7 @@ Query = merge_types(
         DocumentQuery,
         ScheduleQuery,
         AnalyticsQuery,
+        WebhookQuery,
     ),
 )
 Mutation = merge_types(
@@ -51,6 +56,7 @@ Mutation = merge_types(
         CollectionMutation,
         BatchMutation,
         ScheduleMutation,
+        WebhookMutation,
     ),
 )
 Subscription = merge_types(
@@ -58,6 +64,7 @@ Subscription = merge_types(
     (
         BatchSubscription,
         TaskSubscription,
+        EventSubscription,
     ),
 )
 
@@ -65,7 +72,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[BatchSnapshot, BatchEvents, BatchDiscontinuity],
+    types=[BatchSnapshot, BatchEvents, BatchDiscontinuity, NamespaceEvents, NamespaceDiscontinuity],
     config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )
 guard(schema._schema)

@@ -18,6 +18,7 @@ from models.batch_member import BatchMember
 from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection
+from models.delivery import Delivery, Payload
 from models.document import Document
 from models.errors import Misconfigured, StoreUnavailable
 from models.event_log import EventLog
@@ -30,11 +31,12 @@ from models.row_error import RowError
 from models.schedule import Schedule, ScheduleRun
 from models.settings import MongoSettings
 from models.task import Task
+from models.webhook import Webhook
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
-    Document, Task, Event, Notice, EventLog, IdempotentRequest, AuditEntry,
-    Schedule, ScheduleRun, Rollup,
+    Document, Task, Event, Notice, EventLog, IdempotentRequest, AuditEntry, Schedule,
+    ScheduleRun, Rollup, Webhook, Delivery, Payload,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

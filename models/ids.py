@@ -13,7 +13,21 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 Prefix = Literal[
-    "ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "key", "sub", "err", "aud", "sch"
+    "ns",
+    "bkt",
+    "obj",
+    "col",
+    "btc",
+    "blk",
+    "tsk",
+    "evt",
+    "whk",
+    "dlv",
+    "key",
+    "sub",
+    "err",
+    "aud",
+    "sch",
 ]
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

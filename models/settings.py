@@ -134,6 +134,12 @@ class EgressSettings(_Part):
     ca_file: Path | None = None  # certificates to trust besides the usual ones
 
 
+class WebhookSettings(_Part):
+    """How webhooks are called."""
+
+    timeout_seconds: float = Field(default=15.0, gt=0, le=30)  # of a whole request
+
+
 class WorkerSettings(_Part):
     """The control plane's rhythm."""
 
@@ -160,6 +166,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
     egress: EgressSettings = EgressSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def cache(self) -> Path:

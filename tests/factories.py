@@ -10,6 +10,7 @@ from models.batch import Batch
 from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping, Passthrough, Source
+from models.delivery import Delivery
 from models.document import Document
 from models.errors import ErrorCategory
 from models.fields import ExtractorChoice, FieldSpec, FieldType, VectorField
@@ -19,6 +20,7 @@ from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus
 from models.stored import Stored
 from models.task import Task, TaskType
+from models.webhook import Webhook, WebhookSecret
 
 PASSTHROUGH = ExtractorChoice(name="passthrough", version="v1")
 S = TypeVar("S", bound=Stored)
@@ -190,6 +192,36 @@ def make_document(block: Block, **values: Any) -> Document:
             "object_id": object_id,
             "source_id": object_id,
             "ordinal": 0,
+        },
+        values,
+    )
+
+
+def make_webhook(namespace_id: str, **values: Any) -> Webhook:
+    """Return a webhook that is told everything, at an address where nobody is."""
+    return _make(
+        Webhook,
+        {
+            "id": new_id("whk"),
+            "namespace_id": namespace_id,
+            "url": "https://hooks.example/",
+            "secrets": [WebhookSecret(value="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
+        },
+        values,
+    )
+
+
+def make_delivery(webhook: Webhook, **values: Any) -> Delivery:
+    """Return a delivery that has ended."""
+    return _make(
+        Delivery,
+        {
+            "id": new_id("dlv"),
+            "namespace_id": webhook.namespace_id,
+            "webhook_id": webhook.id,
+            "event_id": new_id("evt"),
+            "type": "object.created",
+            "status": "DELIVERED",
         },
         values,
     )

@@ -82,9 +82,9 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 
 @asynccontextmanager
 async def open_receiver(
-    reply: Reply | None = None, *, tls: ssl.SSLContext | None = None
+    reply: Reply | None = None, *, tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[Receiver]:
-    """Listen on a free port of 127.0.0.1 until the block ends."""
+    """Listen on 127.0.0.1, on a free port unless one is given, until the block ends."""
     receiver = Receiver(reply=reply or answer(200))
     tasks: set[asyncio.Task[None]] = set()
 
@@ -99,7 +99,7 @@ async def open_receiver(
         finally:
             tasks.discard(task)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

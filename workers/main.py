@@ -7,7 +7,7 @@ import threading
 from dramatiq import Worker
 
 from models.settings import load_settings
-from workers.actors import batches  # noqa: F401  # declares the actors
+from workers.actors import batches, webhooks  # noqa: F401  # declares the actors
 from workers.broker import broker
 from workers.resources import OpenResources
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,9 @@ from engine.ray_runner import RayEngine
 from models.errors import StoreUnavailable, StrataError
 from models.settings import Settings
 from models.stores import Stores, open_stores
-from workers.sweeps import listen, listen_to_log, sweep_forever
+from workers.couriers import Couriers
+from workers.outbox import listen_to_log, sweep_outbox_forever
+from workers.sweeps import listen, sweep_forever
 from workers.tasks import run_tasks_forever
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ class Resources:
 
     stores: Stores
     engine: RayEngine
+    couriers: Couriers
 
 
 _open: Resources | None = None
@@ -76,12 +80,14 @@ class OpenResources(Middleware):
         while True:
             try:
                 async with open_stores(self._settings) as stores:
-                    _open = Resources(stores, RayEngine(self._settings))
-                    async with asyncio.TaskGroup() as group:
+                    couriers = Couriers(stores)
+                    _open = Resources(stores, RayEngine(self._settings), couriers)
+                    async with aclosing(couriers), asyncio.TaskGroup() as group:
                         group.create_task(sweep_forever(stores, _open.engine))
                         group.create_task(listen(stores, _open.engine))
-                        group.create_task(listen_to_log(stores))
                         group.create_task(run_tasks_forever(stores))
+                        group.create_task(listen_to_log(stores, couriers))
+                        group.create_task(sweep_outbox_forever(stores, couriers))
             except* StrataError as failures:
                 logger.warning("Waiting for the stores: %s", failures.exceptions[0])
             except* Exception:  # a worker that no longer sweeps would be dead without a sign

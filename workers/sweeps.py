@@ -15,7 +15,6 @@ from models.errors import StrataError
 from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
-from workers.events import publish_all, publish_safely
 from workers.schedules import tend_schedules
 
 logger = logging.getLogger(__name__)
@@ -39,10 +38,6 @@ async def sweep(stores: Stores, engine: Engine) -> None:
     for batch_id in due:
         await look(stores, engine, batch_id)
     try:
-        await publish_all(stores)
-    except PyMongoError as error:
-        logger.warning("Sweep: the log waits: %s", type(error).__name__)
-    try:
         await tend_schedules(stores)
     except PyMongoError as error:
         logger.warning("Sweep: schedules wait: %s", type(error).__name__)
@@ -58,14 +53,6 @@ async def listen(stores: Stores, engine: Engine) -> None:
         while True:
             for batch_id in await listener.wait(stores.settings.worker.sweep_seconds):
                 await look(stores, engine, batch_id)
-
-
-async def listen_to_log(stores: Stores) -> None:
-    """Publish entries of the log as their writers ring."""
-    async with stores.bus.listen(stores.bus.log_channel) as listener:
-        while True:
-            for namespace_id in await listener.wait(stores.settings.worker.sweep_seconds):
-                await publish_safely(stores, namespace_id)
 
 
 async def look(stores: Stores, engine: Engine, batch_id: str) -> None:

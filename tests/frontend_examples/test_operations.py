@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from graphql import build_schema, parse, validate
+from standardwebhooks import Webhook as Verifier
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
+
+from tests.fixtures.stack import RECEIVER_PORT
+from tests.receiver import Receiver, open_receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = {
@@ -77,9 +83,16 @@ async def _next_frame(socket: ClientConnection) -> Any:
         assert message["type"] in ("connection_ack", "ping"), message
 
 
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Where the stack's webhooks may go."""
+    async with open_receiver(port=RECEIVER_PORT) as opened:
+        yield opened
+
+
 @pytest.mark.stack
 @pytest.mark.timeout(120)
-async def test_lives_the_life_of_a_batch(stack: Any) -> None:
+async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None:
     admin = Caller(stack, stack.admin_key)
     created = await admin.ask("createNamespace", name=f"operations-{time.time_ns()}")
     api = Caller(stack, created["apiKey"])
@@ -94,6 +107,7 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     assert (registered["createdCount"], registered["failedCount"]) == (3, 0)
     ids = [row["object"]["id"] for row in registered["results"]]
 
+    hook = await make_webhook(api, bucket_id)
     draft = await api.ask("createBatch", bucketId=bucket_id, name="first", objectIds=ids[:2])
     batch_id = draft["batch"]["id"]
     added = await api.ask("addObjectsToBatch", batchId=batch_id, objectIds=ids)
@@ -112,6 +126,8 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     await check_results(api, batch_id, collection_id)
     await check_lists(api, batch_id, bucket_id, collection_id)
 
+    await check_webhook(api, receiver, hook, batch_id)
+
     spare = (await api.ask("createBatch", bucketId=bucket_id))["batch"]["id"]
     deleted = await api.ask("deleteBatch", batchId=spare)
     assert deleted["deletedBatchId"] == spare
@@ -124,6 +140,47 @@ async def test_lives_the_life_of_a_batch(stack: Any) -> None:
     await check_objects(api, bucket_id, ids)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
+
+
+async def make_webhook(api: Caller, bucket_id: str) -> dict[str, Any]:
+    made: dict[str, Any] = await api.ask(
+        "createWebhook",
+        url=f"http://127.0.0.1:{RECEIVER_PORT}/hook",
+        eventTypes=["BATCH_COMPLETED"],
+        bucketIds=[bucket_id],
+    )
+    return made
+
+
+async def check_webhook(
+    api: Caller, receiver: Receiver, hook: dict[str, Any], batch_id: str
+) -> None:
+    """The worker has told of the batch, and tells of a test, in signed requests."""
+    webhook_id = hook["webhook"]["id"]
+    (edge,) = (await api.ask("webhooks"))["edges"]
+    assert edge["node"]["id"] == webhook_id
+    tested = (await api.ask("testWebhook", webhookId=webhook_id))["delivery"]
+    received = await receiver.wait_for(2, 30)
+    bodies = [Verifier(hook["secret"]).verify(one.body, one.headers) for one in received]
+    by_type = {body["type"]: body for body in bodies}
+    assert by_type["batch.completed"]["data"]["batchId"] == batch_id
+    assert "endpoint.test" in by_type
+    async with asyncio.timeout(20):
+        while await count_deliveries(api, webhook_id, "DELIVERED") < 2:
+            await asyncio.sleep(0.05)
+    newest = (await api.ask("webhookDeliveries", webhookId=webhook_id))["edges"][0]["node"]
+    assert newest["id"] == tested["id"]
+    rotated = await api.ask("rotateWebhookSecret", webhookId=webhook_id)
+    assert rotated["secret"] != hook["secret"]
+    span = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+    assert (await api.ask("redeliverRange", webhookId=webhook_id, **span))["redeliveredCount"] == 0
+    (frame,) = await api.follow("namespaceEvents", frames=1)
+    assert (frame["events"], frame["position"] > 0) == ([], True)
+
+
+async def count_deliveries(api: Caller, webhook_id: str, status: str) -> int:
+    found = await api.ask("webhookDeliveries", webhookId=webhook_id, status=status)
+    return len(found["edges"])
 
 
 async def check_schedules(api: Caller, bucket_id: str) -> None:

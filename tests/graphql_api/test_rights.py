@@ -27,6 +27,7 @@ from models.api_key import EVERYTHING, ApiKey, KeyScope, issue_key
 from models.audit import AuditEntry
 from models.batch import Tier
 from models.database import MODELS
+from models.delivery import Attempt
 from models.errors import Misconfigured
 from models.ids import new_id
 from models.states import BatchStatus
@@ -38,10 +39,12 @@ from tests.factories import (
     make_block,
     make_bucket,
     make_collection,
+    make_delivery,
     make_document,
     make_object,
     make_row_error,
     make_task,
+    make_webhook,
     store,
 )
 from tests.fixtures.api import RunningApi
@@ -94,7 +97,12 @@ async def world(stores: Stores) -> AsyncIterator[World]:
     failure, shown = make_row_error(batch), issue_key(owner.id, name=CANARY)[0]
     entry = make_audit_entry(owner.id, key_id=shown.id)
     await store(bucket, thing, collection, batch, block, task, document, failure, shown, entry)
+    webhook = make_webhook(owner.id, description=CANARY)
+    delivery = make_delivery(webhook, log=[Attempt(url=CANARY, request_headers={})])
+    await store(webhook, delivery)
     things = {
+        "webhook": webhook.id,
+        "delivery": delivery.id,
         "bucket": bucket.id,
         "object": thing.id,
         "collection": collection.id,

@@ -42,6 +42,7 @@ def opened(
         monkeypatch.setattr(resources, "sweep_forever", idle)
         monkeypatch.setattr(resources, "listen", idle)
         monkeypatch.setattr(resources, "listen_to_log", idle)
+        monkeypatch.setattr(resources, "sweep_outbox_forever", idle)
         monkeypatch.setattr(resources, "run_tasks_forever", idle)
         return seen
 

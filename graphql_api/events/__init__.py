@@ -1,0 +1,1 @@
+"""The namespace's whole log."""
