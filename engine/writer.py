@@ -229,7 +229,7 @@ async def _store_points(
     await stores.vectors.upsert(
         work.collection.id,
         output.ids,
-        [_payload(work, document) for document in output.documents],
+        [point_payload(work.block, document["object_id"]) for document in output.documents],
         vectors,
         block_id=work.block.id,
         epoch=work.block.epoch,
@@ -237,13 +237,14 @@ async def _store_points(
     )
 
 
-def _payload(work: Work, document: dict[str, Any]) -> dict[str, Any]:
+def point_payload(block: Block, object_id: str) -> dict[str, Any]:
+    """Return what a point says of the document that a block made."""
     return {
-        "collection_id": work.collection.id,
-        "object_id": document["object_id"],
-        "batch_id": work.batch.id,
-        "block_id": work.block.id,
-        "epoch": work.block.epoch,
+        "collection_id": block.collection_id,
+        "object_id": object_id,
+        "batch_id": block.batch_id,
+        "block_id": block.id,
+        "epoch": block.epoch,
     }
 
 

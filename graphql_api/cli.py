@@ -211,6 +211,33 @@ def indexes(data: Data = None) -> None:
     asyncio.run(prepare_stores(load_settings(data)))
 
 
+@app.command(rich_help_panel=LOOK)
+@expected_failures
+def rebuild_vectors(
+    namespace: Annotated[str, typer.Argument(help="Id of the namespace, as ns_...")],
+    data: Data = None,
+    collection: Annotated[
+        list[str] | None, typer.Option(help="Id of a collection; may be repeated. All without it.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Also points that seem to be there.")
+    ] = False,
+) -> None:
+    """Write Qdrant's points again from the committed artifacts.
+
+    Only what is missing is written, so it can be stopped and started again, while batches run.
+    """
+    from graphql_api.commands.rebuild import rebuild
+    from graphql_api.commands.terminal import open_console
+    from models.settings import load_settings
+
+    wanted = rebuild(
+        load_settings(data), namespace, collection or [], open_console(), everything=everything
+    )
+    if not asyncio.run(wanted):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -352,6 +352,14 @@ async def read_exhausted(
         yield Block.model_validate(row)
 
 
+async def read_leased(collection_id: str) -> set[str]:
+    """Return the blocks of a collection, in any batch, that somebody works on."""
+    cursor = Block.get_pymongo_collection().find(
+        {"collection_id": collection_id, "status": str(BlockStatus.LEASED)}, {"_id": 1}
+    )
+    return {row["_id"] async for row in cursor}
+
+
 async def sum_blocks(batch_id: str, submission: str) -> list[dict[str, Any]]:
     """Return per collection and status: blocks, one's message, and the sums of every count."""
     return (await sum_blocks_of([(batch_id, submission)]))[batch_id]

@@ -169,6 +169,20 @@ class VectorStore:
             raise _unavailable(error) from error
         return [Hit(str(point.id), point.score) for point in found.points]
 
+    async def count_block(self, collection_id: str, block_id: str, *, epoch: int) -> int:
+        """Return how many points a block has written under an epoch."""
+        mine = q.Filter(
+            must=[
+                q.FieldCondition(key="block_id", match=q.MatchValue(value=block_id)),
+                q.FieldCondition(key="epoch", range=q.Range(gte=epoch, lte=epoch)),
+            ]
+        )
+        with _speaking():
+            answer = await self._qdrant.count(
+                self._name(collection_id), count_filter=mine, exact=True
+            )
+        return answer.count
+
     async def count(self, collection_id: str) -> int:
         """Return the exact number of points."""
         with _speaking():

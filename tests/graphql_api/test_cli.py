@@ -20,7 +20,17 @@ from graphql_api.demo.operations import operation
 from models.embedded.folder import DataFolder
 from models.embedded.loopback import HOST
 
-COMMANDS = ("up", "demo", "api", "worker", "engine", "doctor", "schema", "indexes")
+COMMANDS = (
+    "up",
+    "demo",
+    "api",
+    "worker",
+    "engine",
+    "doctor",
+    "schema",
+    "indexes",
+    "rebuild-vectors",
+)
 HEAVY = ("ray", "beanie", "pyarrow", "strawberry", "numpy", "uvicorn")
 FACTS = DemoFacts("http://127.0.0.1:1/graphql", "key", "ns_1", "bkt_1", "col_1", "btc_1")
 
