@@ -109,6 +109,7 @@ show_enum(
         TaskType.BATCH_SUBMIT: "The run of a batch.",
         TaskType.BUCKET_DELETE: "The deletion of a bucket with its objects.",
         TaskType.COLLECTION_DELETE: "The deletion of a collection with its documents.",
+        TaskType.NAMESPACE_DELETE: "The deletion of a namespace with everything in it.",
     },
 )
 show_enum(

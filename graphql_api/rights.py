@@ -83,6 +83,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.updateObjects": Right.WRITE,
     "Mutation.deleteBucket": Right.WRITE,
     "Mutation.deleteCollection": Right.WRITE,
+    "Mutation.deleteNamespace": Right.ADMIN,
     "Mutation.deleteSchedule": Right.WRITE,
     "Mutation.deleteWebhook": Right.WRITE,
     "Mutation.pauseSchedule": Right.WRITE,

@@ -167,6 +167,14 @@ class ArtifactStore:
                 hint="The operator lists allowed ones in STRATA_S3__SOURCE_BUCKETS.",
             )
 
+    async def list_keys(self, namespace_id: str, *, limit: int) -> list[str]:
+        """Return some keys of what we keep for a namespace; none when there is nothing."""
+        with _speaking():
+            answer = await self._s3.list_objects_v2(
+                Bucket=self._bucket, Prefix=f"{namespace_id}/", MaxKeys=limit
+            )
+        return [found["Key"] for found in answer.get("Contents", [])]
+
     async def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete artifacts of ours; those that are gone already do not matter."""
         for start in range(0, len(keys), _DELETE_KEYS):

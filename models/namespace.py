@@ -12,6 +12,7 @@ class Namespace(Stored):
 
     name: str
     description: str = ""
+    deletion_task_id: str | None = None  # while it is being deleted
 
     class Settings:
         """Where it is stored and how it is found."""

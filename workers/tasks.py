@@ -17,12 +17,14 @@ from models.stored import now
 from models.stores import Stores
 from models.task import TaskType, claim_task, read_due_tasks
 from workers.deletions import delete_bucket_job, delete_collection_job
+from workers.namespace_deletion import delete_namespace_job
 from workers.task_run import TaskRun
 
 logger = logging.getLogger(__name__)
 JOBS: Final[Mapping[TaskType, Callable[[TaskRun], Awaitable[None]]]] = {
     TaskType.BUCKET_DELETE: delete_bucket_job,
     TaskType.COLLECTION_DELETE: delete_collection_job,
+    TaskType.NAMESPACE_DELETE: delete_namespace_job,
 }
 _AT_ONCE: Final = 4  # in one process
 _DUE: Final = 100

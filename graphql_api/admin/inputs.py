@@ -31,6 +31,18 @@ class UpdateNamespaceInput:
     idempotency_key: str | None = key_field()
 
 
+@strawberry.input(description="A namespace to be deleted.")
+class DeleteNamespaceInput:
+    """Input of deleteNamespace."""
+
+    namespace_id: strawberry.ID = strawberry.field(
+        description="The namespace; required from everybody, so that none is deleted by mistake."
+    )
+    force: bool = strawberry.field(
+        default=False, description="Whether live batches are canceled rather than in the way."
+    )
+
+
 @strawberry.input(description="A key to be made.")
 class CreateApiKeyInput:
     """Input of createApiKey."""

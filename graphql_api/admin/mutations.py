@@ -4,12 +4,23 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.admin.inputs import CreateNamespaceInput, UpdateNamespaceInput
-from graphql_api.admin.types import CreateNamespacePayload, UpdateNamespacePayload, show_namespace
+from graphql_api.admin.inputs import (
+    CreateNamespaceInput,
+    DeleteNamespaceInput,
+    UpdateNamespaceInput,
+)
+from graphql_api.admin.types import (
+    CreateNamespacePayload,
+    DeleteNamespacePayload,
+    UpdateNamespacePayload,
+    show_namespace,
+)
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
+from graphql_api.tasks.types import show_task
 from models.errors import StrataError
+from workers.namespace_deletion import delete_namespace
 from workers.namespaces import open_namespace, recall_namespace, require_namespace, update_namespace
 
 
@@ -67,3 +78,20 @@ class AdminMutation:
         return UpdateNamespacePayload(
             namespace=show_namespace(done.value), user_errors=[], replayed=done.replayed
         )
+
+    @strawberry.mutation(
+        description="Delete a namespace with everything in it, as a task; asked again, it answers "
+        "with that task. From now on its keys may only read. The audit log is kept."
+    )
+    async def delete_namespace(
+        self,
+        info: Info,
+        input: Annotated[DeleteNamespaceInput, strawberry.argument(description="Which.")],
+    ) -> DeleteNamespacePayload | None:
+        """Begin to delete a namespace."""
+        try:
+            scope = info.context.scope_of(input.namespace_id)
+            task = await delete_namespace(info.context.stores, scope, force=input.force)
+        except StrataError as error:
+            return DeleteNamespacePayload(task=None, user_errors=[user_error(error)])
+        return DeleteNamespacePayload(task=show_task(task), user_errors=[])

@@ -6,6 +6,7 @@ from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import DateTime
+from graphql_api.tasks.types import Task
 from models.namespace import Namespace as NamespaceModel
 
 
@@ -16,6 +17,9 @@ class Namespace(Node):
     name: str = strawberry.field(description="Unique in the deployment.")
     description: str = strawberry.field(description="Free text.")
     created_at: DateTime = strawberry.field(description="When it was created.")
+    deletion_task_id: strawberry.ID | None = strawberry.field(
+        description="Task of its deletion while that is under way."
+    )
 
 
 def show_namespace(model: NamespaceModel) -> Namespace:
@@ -25,6 +29,9 @@ def show_namespace(model: NamespaceModel) -> Namespace:
         name=model.name,
         description=model.description,
         created_at=DateTime(model.created_at),
+        deletion_task_id=None
+        if model.deletion_task_id is None
+        else strawberry.ID(model.deletion_task_id),
     )
 
 
@@ -47,3 +54,13 @@ class UpdateNamespacePayload:
     namespace: Namespace | None = strawberry.field(description="The namespace as it is now.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was changed.")
     replayed: bool = replayed_field()
+
+
+@strawberry.type(description="Answer to deleteNamespace.")
+class DeleteNamespacePayload:
+    """What came of it."""
+
+    task: Task | None = strawberry.field(
+        description="What to watch. At its end the namespace's keys open nothing any more."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it is not deleted.")
