@@ -15,9 +15,11 @@ from weakref import WeakValueDictionary
 
 from engine.source_texts import Read
 from models.artifacts import ArtifactStore
+from models.egress import Egress
 
 _KEPT_FILES: Final = 256
 _FETCHES: Final = 8
+_FETCH_SECONDS: Final = 60.0  # of one address that is not on S3
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ class _Kept:
 class BlobCache:
     """What the runs of one process have fetched lately, on disk and within a bound."""
 
-    def __init__(self, artifacts: ArtifactStore, *, kept_bytes: int) -> None:
+    def __init__(
+        self, artifacts: ArtifactStore, egress: Egress | None = None, *, kept_bytes: int
+    ) -> None:
         self._artifacts = artifacts
+        self._egress = egress
         self._bound = kept_bytes
         self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
         self._bytes = 0
@@ -71,6 +76,7 @@ class BlobCache:
             InvalidInput: no such address, not allowed, closed to us, or more than `limit` bytes.
             NotFound: nothing is there.
             StoreUnavailable: S3 does not answer.
+            AddressUnavailable: the server of an https address does not.
         """
         key = (occasion.namespace_id, occasion.run, url)
         lock = self._locks.setdefault(key, asyncio.Lock())
@@ -79,11 +85,16 @@ class BlobCache:
                 self._kept.move_to_end(key)
                 return await asyncio.to_thread(found.read)
             async with self._gate:
-                body = await self._artifacts.read_source(
-                    url, limit=limit, namespace_id=occasion.namespace_id
-                )
+                body = await self._fetch(url, occasion, limit)
                 self._keep(key, await asyncio.to_thread(_Kept, body))
             return body
+
+    async def _fetch(self, url: str, occasion: Occasion, limit: int) -> bytes:
+        if self._egress is None or url.startswith("s3://"):
+            return await self._artifacts.read_source(
+                url, limit=limit, namespace_id=occasion.namespace_id
+            )
+        return await self._egress.read(url, limit=limit, seconds=_FETCH_SECONDS)
 
     def _keep(self, key: tuple[str, str, str], found: _Kept) -> None:
         if (earlier := self._kept.pop(key, None)) is not None:  # fetched again under a wider limit

@@ -23,7 +23,7 @@ from engine.source_texts import Read, not_to_be_had
 from engine.spec import BLOB, ROW, Extraction, ExtractorSpec, InputSpec, OutputSpec, RowFailure
 from engine.together import together
 from models.artifacts import media_key
-from models.errors import InvalidInput, NotFound
+from models.errors import AddressUnavailable, InvalidInput, NotFound
 from models.fields import BlobRef
 from models.stores import Stores
 
@@ -118,7 +118,7 @@ async def _row(
     for item, body in refs.items():
         try:
             found[item.name] = None if body is None else await _blob(body, read, limit)
-        except (InvalidInput, NotFound) as error:
+        except (InvalidInput, NotFound, AddressUnavailable) as error:
             return not_to_be_had(row, item, error)
     return found
 

@@ -73,6 +73,7 @@ class Conductor:
                 self._stores = await self._context.__aenter__()
                 self._reader = InputReader(
                     self._stores.artifacts,
+                    self._stores.egress,
                     blob_cache_bytes=self._settings.engine.blob_cache_bytes,
                 )
                 self._shrinker = asyncio.create_task(self._shrink())

@@ -24,6 +24,7 @@ from engine.spec import ExtractorSpec, RowFailure
 from models.artifacts import ArtifactStore
 from models.block import Block, Pointer
 from models.collection import Collection
+from models.egress import Egress
 from models.errors import ArtifactCorrupt
 from models.settings import BLOB_CACHE_BYTES
 
@@ -55,10 +56,14 @@ class InputReader:
     """Reads blocks' rows for one process."""
 
     def __init__(
-        self, artifacts: ArtifactStore, *, blob_cache_bytes: int = BLOB_CACHE_BYTES
+        self,
+        artifacts: ArtifactStore,
+        egress: Egress | None = None,
+        *,
+        blob_cache_bytes: int = BLOB_CACHE_BYTES,
     ) -> None:
         self._artifacts = artifacts
-        self.blobs = BlobCache(artifacts, kept_bytes=blob_cache_bytes)
+        self.blobs = BlobCache(artifacts, egress, kept_bytes=blob_cache_bytes)
         self._files: OrderedDict[str, bytes] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from engine.rows import INPUT
 from engine.spec import ExtractorSpec, InputSpec, RowFailure
 from engine.together import together
-from models.errors import ErrorCategory, InvalidInput, NotFound, StrataError
+from models.errors import AddressUnavailable, ErrorCategory, InvalidInput, NotFound, StrataError
 
 Read = Callable[[str, int], Awaitable[bytes]]  # of an address, at most so many bytes
 _TEXT_BYTES: Final = 16 * 1024 * 1024
@@ -69,15 +69,17 @@ async def _fetch(read: Read, row: int, item: InputSpec, url: str) -> str | RowFa
             f"Input {item.name!r}: {url} is not UTF-8 at byte {error.start}.",
             hint="Store the text as UTF-8.",
         )
-    except (InvalidInput, NotFound) as error:
+    except (InvalidInput, NotFound, AddressUnavailable) as error:
         return not_to_be_had(row, item, error)
 
 
 def not_to_be_had(row: int, item: InputSpec, error: StrataError) -> RowFailure:
     """Return the failure of a row whose input cannot be fetched."""
+    passes = isinstance(error, AddressUnavailable)
     return RowFailure(
         row,
-        ErrorCategory.DEPENDENCY,
+        ErrorCategory.NETWORK if passes else ErrorCategory.DEPENDENCY,
         f"Input {item.name!r}: {error.message}",
         hint=error.hint or "Check the object's address.",
+        transient=passes,
     )

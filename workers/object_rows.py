@@ -170,12 +170,20 @@ def _require_blob(
                 hint="Store it on S3 and give its address as `url`.",
             )
     if blob.url is not None:
-        s3_bucket, _ = parse_s3_url(blob.url, path=(*path, "url"))
-        stores.artifacts.require_source(s3_bucket, path=(*path, "url"))
+        _require_address(stores, blob.url, path=(*path, "url"))
     if blob.media_type is not None and not _MEDIA_TYPE.fullmatch(blob.media_type):
         raise InvalidInput("A media type looks like `image/png`.", path=(*path, "mediaType"))
     if blob.size_bytes is not None and not 0 <= blob.size_bytes < _MAX_SIZE:
         raise InvalidInput("A size is a number of bytes.", path=(*path, "sizeBytes"))
+
+
+def _require_address(stores: Stores, url: str, *, path: tuple[str, ...]) -> None:
+    """Refuse an address by its text; where it leads is judged when it is called."""
+    if url.startswith(("https://", "http://")):
+        stores.egress.require_form(url, path=path)
+    else:
+        s3_bucket, _ = parse_s3_url(url, path=path)
+        stores.artifacts.require_source(s3_bucket, path=path)
 
 
 def _require_schema(

@@ -75,7 +75,9 @@ class BlobInput:
     property: str = strawberry.field(description="The field that it fills.")
     text: str | None = strawberry.field(default=None, description="Inline text, at most 1 MiB.")
     url: str | None = strawberry.field(
-        default=None, description="`s3://bucket/key` in a bucket that the operator allows."
+        default=None,
+        description="`s3://bucket/key` in a bucket that the operator allows, or a public "
+        "https address.",
     )
     media_type: str | None = strawberry.field(
         default=None, description="What the bytes are, as in `image/png`; a hint, not a promise."

@@ -27,6 +27,8 @@ from tests.engine.batches import (
 from tests.engine.conftest import PutSource
 from tests.factories import make_bucket, make_collection, make_object
 from tests.fixtures.stores import NamespaceOfTest
+from tests.receiver import answer, open_receiver
+from tests.workers.hooks import reaching
 
 
 async def read(stores: Stores, block: Block, collection: Collection) -> BlockRows:
@@ -113,6 +115,40 @@ async def rows_at(*urls: str, extractor: str = "constant@v1") -> pa.Table:
         rows.passthrough.append("{}")
         rows.history.append(None)
     return rows_table(rows, spec)
+
+
+async def test_texts_are_fetched_from_other_servers_too(stores: Stores) -> None:
+    async with (
+        open_receiver(answer(200, "Grüße".encode())) as receiver,
+        reaching(stores, receiver) as reached,
+    ):
+        read = BlobCache(reached.artifacts, reached.egress, kept_bytes=0).reader(
+            Occasion("ns_1", "run")
+        )
+        table = await rows_at(receiver.url("/a.txt"))
+        found, failures = await fetch_texts(
+            read, table, extractor_spec("constant@v1"), lambda: None
+        )
+        receiver.reply = answer(503)
+        _, busy = await fetch_texts(read, table, extractor_spec("constant@v1"), lambda: None)
+
+    assert (found.column("in_text").to_pylist(), failures) == (["Grüße"], [])
+    assert [(one.category, one.transient) for one in busy] == [(ErrorCategory.NETWORK, True)]
+
+
+async def test_s41_an_object_whose_address_leads_inside_fails_alone(stores: Stores) -> None:
+    async with open_receiver() as inside:
+        read = BlobCache(stores.artifacts, stores.egress, kept_bytes=0).reader(
+            Occasion("ns_1", "run")
+        )
+        urls = [f"https://127.0.0.1:{inside.port}/", "https://127.0.0.1/", "https://[::1]:8443/"]
+        table = await rows_at(*urls)
+        _, failures = await fetch_texts(read, table, extractor_spec("constant@v1"), lambda: None)
+
+    assert [(one.row, one.category, one.transient) for one in failures] == [
+        (row, ErrorCategory.DEPENDENCY, False) for row in range(3)
+    ]
+    assert inside.connections == 0
 
 
 async def test_texts_at_addresses_are_fetched(stores: Stores, put_source: PutSource) -> None:

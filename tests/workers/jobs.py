@@ -183,7 +183,7 @@ class InlineEngine:
         batch = await Batch.get(batch_id)
         assert batch is not None
         found = await Scope(batch.namespace_id).all(Collection)
-        reader = InputReader(self.stores.artifacts)
+        reader = InputReader(self.stores.artifacts, self.stores.egress)
         await BatchRun(
             self.stores,
             batch,

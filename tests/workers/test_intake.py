@@ -75,7 +75,7 @@ BAD: dict[str, tuple[ObjectDraft, tuple[str, ...]]] = {
     "a text too long in bytes alone": (text("ü" * (512 * 1024 + 1)), ("blobs", "0", "text")),
     "neither text nor url": (draft(None, None, Blob(property="a")), ("blobs", "0")),
     "both text and url": (draft(None, None, Blob(property="a", text="", url=URL)), ("blobs", "0")),
-    "a url that is none": (url("https://a/b"), ("blobs", "0", "url")),
+    "a url that is none": (url("ftp://a/b"), ("blobs", "0", "url")),
     "a url with a lone surrogate": (url(f"{URL}\ud800"), ("blobs", "0", "url")),
     "a url into a foreign bucket": (url("s3://strata/key"), ("blobs", "0", "url")),
     "a blob named like a metadata key": (
