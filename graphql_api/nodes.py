@@ -24,6 +24,7 @@ from graphql_api.node import Node
 from graphql_api.rights import shows
 from graphql_api.schedules.types import show_schedule
 from graphql_api.tasks.types import show_task
+from graphql_api.uploads.types import show_upload
 from graphql_api.webhooks.types import show_delivery, show_webhook
 from models.api_key import ApiKey
 from models.audit import AuditEntry
@@ -40,6 +41,7 @@ from models.row_error import RowError
 from models.schedule import Schedule
 from models.scope import Scope
 from models.task import Task
+from models.upload import Upload
 from models.webhook import Webhook
 
 MAX_IDS: Final = 100
@@ -59,6 +61,7 @@ KINDS: Final[dict[str, tuple[type[Any], Callable[[Any], Node]]]] = {
     "sch": (Schedule, show_schedule),
     "tsk": (Task, show_task),
     "whk": (Webhook, show_webhook),
+    "upl": (Upload, show_upload),
     _DOCUMENT: (Document, show_document),
 }
 

@@ -28,6 +28,8 @@ from graphql_api.schedules.mutations import ScheduleMutation
 from graphql_api.schedules.queries import ScheduleQuery
 from graphql_api.tasks.queries import TaskQuery
 from graphql_api.tasks.subscriptions import TaskSubscription
+from graphql_api.uploads.mutations import UploadMutation
+from graphql_api.uploads.queries import UploadQuery
 from graphql_api.webhooks.mutations import WebhookMutation
 from graphql_api.webhooks.queries import WebhookQuery
 
@@ -40,6 +42,7 @@ Query = merge_types(
         CollectionQuery,
         BatchQuery,
         TaskQuery,
+        UploadQuery,
         DocumentQuery,
         ScheduleQuery,
         AnalyticsQuery,
@@ -53,6 +56,7 @@ Mutation = merge_types(
         KeyMutation,
         BucketMutation,
         ObjectMutation,
+        UploadMutation,
         CollectionMutation,
         BatchMutation,
         ScheduleMutation,

@@ -9,6 +9,7 @@ success. Readers follow committed pointers only and check the sha256 before they
 """
 
 import asyncio
+import base64
 import hashlib
 import io
 import re
@@ -60,6 +61,11 @@ def output_key(
 def media_key(namespace_id: str, batch_id: str, submission: str, *, sha256: str) -> str:
     """Return the key of bytes that an extractor made: the same bytes lie there once."""
     return f"{namespace_id}/batches/{batch_id}/{submission}/media/{sha256}"
+
+
+def upload_key(namespace_id: str, upload_id: str) -> str:
+    """Return the key of a client's upload."""
+    return f"{namespace_id}/uploads/{upload_id}"
 
 
 def sha256_of(path: Path) -> str:
@@ -119,6 +125,61 @@ class ArtifactStore:
             else:
                 return None
         return None
+
+    def address(self, key: str) -> str:
+        """Return the address of one of our keys."""
+        return f"s3://{self._bucket}/{key}"
+
+    async def sign_upload(
+        self, key: str, *, media_type: str, size: int, sha256: str, seconds: int
+    ) -> tuple[str, dict[str, str]]:
+        """Return the address and headers of a PUT that creates a key of these bytes, and no other.
+
+        Size, type and checksum are signed, so that S3 refuses whatever differs.
+        """
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        url = await self._s3.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket, "Key": key, "ContentType": media_type,
+                "ContentLength": size, "ChecksumSHA256": checksum, "IfNoneMatch": "*",
+            },
+            ExpiresIn=seconds,
+        )  # fmt: skip
+        headers = {
+            "Content-Type": media_type,
+            "x-amz-checksum-sha256": checksum,
+            "If-None-Match": "*",
+        }
+        return url, headers
+
+    async def look_at_upload(self, key: str) -> tuple[int, str]:
+        """Return size and sha256 of what a client has sent.
+
+        Raises:
+            NotFound: nothing is there.
+            StoreUnavailable: S3 does not answer.
+        """
+        with _speaking():
+            try:
+                head = await self._s3.head_object(
+                    Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
+                )
+            except ClientError as error:
+                if _code(error) in _ABSENT:
+                    raise NotFound(f"Nothing is stored as {key}.") from error
+                raise
+        if found := head.get("ChecksumSHA256"):
+            return head["ContentLength"], base64.b64decode(found).hex()
+        return head["ContentLength"], await self._hash(key)
+
+    async def _hash(self, key: str) -> str:
+        """Read a whole upload for its sha256: its store keeps no checksums."""
+        digest = hashlib.sha256()
+        async with aclosing(self._stream(self._bucket, key)) as chunks:
+            async for chunk in chunks:
+                await asyncio.to_thread(digest.update, chunk)
+        return digest.hexdigest()
 
     async def read(self, key: str, *, sha256: str) -> bytes:
         """Return a committed artifact's bytes.
@@ -264,8 +325,10 @@ def parse_s3_url(url: str, *, path: Sequence[str] = ()) -> tuple[str, str]:
 
 
 def _is_media_of(namespace_id: str, key: str) -> bool:
-    """Tell media from artifacts, and ours from those of other namespaces."""
+    """Tell media and uploads from artifacts, and ours from those of other namespaces."""
     parts = key.split("/")
+    if parts[:2] == [namespace_id, "uploads"] and len(parts) == 3:
+        return True
     return len(parts) == 6 and parts[0] == namespace_id and parts[4] == "media"
 
 

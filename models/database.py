@@ -31,11 +31,12 @@ from models.row_error import RowError
 from models.schedule import Schedule, ScheduleRun
 from models.settings import MongoSettings
 from models.task import Task
+from models.upload import Upload
 from models.webhook import Webhook
 
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
-    Document, Task, Event, Notice, EventLog, IdempotentRequest, AuditEntry, Schedule,
+    Document, Task, Upload, Event, Notice, EventLog, IdempotentRequest, AuditEntry, Schedule,
     ScheduleRun, Rollup, Webhook, Delivery, Payload,
 )  # fmt: skip
 T = TypeVar("T")

@@ -12,23 +12,12 @@ import uuid
 from collections.abc import Iterable
 from typing import Final, Literal
 
+# fmt: off
 Prefix = Literal[
-    "ns",
-    "bkt",
-    "obj",
-    "col",
-    "btc",
-    "blk",
-    "tsk",
-    "evt",
-    "whk",
-    "dlv",
-    "key",
-    "sub",
-    "err",
-    "aud",
-    "sch",
+    "ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "dlv", "key", "sub", "err", "aud",
+    "sch", "upl",
 ]
+# fmt: on
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SUFFIX_LENGTH: Final = 26

@@ -23,6 +23,7 @@ class Blob(BaseModel):
     url: str | None = None
     media_type: str | None = None  # as the client names it; whoever decodes looks at the bytes
     size_bytes: int | None = None
+    upload_id: str | None = None  # whose address `url` is
 
 
 class Object(Namespaced):
@@ -34,6 +35,11 @@ class Object(Namespaced):
     blobs: list[Blob] = []
     tags: list[str] = []
     updated_at: datetime = Field(default_factory=now)
+
+    @property
+    def uses_uploads(self) -> bool:
+        """Whether any of its files is an upload."""
+        return any(blob.upload_id is not None for blob in self.blobs)
 
     class Settings:
         """Where it is stored and how it is found."""

@@ -110,6 +110,7 @@ class ApiSettings(_Part):
     graphiql: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
     max_text_bytes: int = 1024 * 1024  # inline; longer text goes to S3
+    max_upload_bytes: int = 5 * 1024**3  # S3's own limit for one PUT
     heartbeat_seconds: float = 12.0
     multipart_heartbeat_seconds: float = 5.0
     revalidate_seconds: float = 30.0

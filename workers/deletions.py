@@ -28,6 +28,7 @@ from models.task import Task, TaskType, insert_task
 from workers.batches import end_batch
 from workers.object_log import remove_objects
 from workers.task_run import TaskRun
+from workers.uploads import delete_uploads
 
 _CHUNK: Final = 1000
 _FEW: Final = 50  # batches at once, and collections named in an error
@@ -163,6 +164,8 @@ async def empty_bucket(run: TaskRun, bucket_id: str) -> None:
     await _end_batches(run, {"bucket_id": bucket_id, "status": live_or_draft})
     await _delete_manifests(run, bucket_id)
     await _delete_objects(run, bucket_id)
+    while await delete_uploads(run.stores, run.scope, bucket_id):
+        await run.mark("uploads")
 
 
 async def empty_collection(run: TaskRun, collection_id: str) -> None:

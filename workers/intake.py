@@ -3,8 +3,8 @@
 A row is new or, by the bucket's key, known; the policy says which of the two it may be.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -12,19 +12,22 @@ from typing import Any, Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from models.artifacts import upload_key
 from models.bucket import Bucket, WritePolicy
 from models.database import Session
 from models.errors import Conflict, InvalidInput, NameTaken, NotFound, StrataError
 from models.events import EventType
-from models.object import Object
+from models.object import Blob, Object
 from models.scope import Scope
 from models.states import Lifecycle
 from models.stored import now
 from models.stores import Stores
+from models.upload import Upload
 from workers.buckets import open_bucket
 from workers.lifecycle import require_active
 from workers.object_log import note_objects, remove_objects
 from workers.object_rows import ObjectDraft, build_object, build_without_bad_fields
+from workers.uploads import attach_uploads, find_confirmed
 
 __all__ = ["ObjectDraft", "open_bucket"]  # callers of this floor take them from here
 
@@ -110,8 +113,10 @@ async def write_objects(
     require_active(bucket, path=("bucketId",))
     unique = bucket.unique_key
     chosen = policy or (unique.default_policy if unique else None) or WritePolicy.INSERT
+    uploads = await find_confirmed(scope, bucket.id, _upload_ids(drafts))
     rows = [
-        _check(stores, bucket, number, draft, error_policy) for number, draft in enumerate(drafts)
+        _check(stores, bucket, number, draft, error_policy, uploads)
+        for number, draft in enumerate(drafts)
     ]
     if not _rejects_all(rows, error_policy):
         await _write(stores, bucket, rows, chosen, error_policy)
@@ -132,12 +137,24 @@ def require_distinct(refs: Sequence[str | None]) -> None:
         seen.add(ref)
 
 
+def _upload_ids(drafts: Sequence[ObjectDraft]) -> list[str]:
+    return [
+        blob.upload_id for draft in drafts for blob in draft.blobs if blob.upload_id is not None
+    ]
+
+
 def _check(
-    stores: Stores, bucket: Bucket, number: int, draft: ObjectDraft, error_policy: ErrorPolicy
+    stores: Stores,
+    bucket: Bucket,
+    number: int,
+    draft: ObjectDraft,
+    error_policy: ErrorPolicy,
+    uploads: Mapping[str, Upload],
 ) -> _Row:
     row, path = _Row(number, RowAnswer()), ("objects", str(number))
     errors: Sequence[StrataError] = []
     try:
+        draft = _with_uploads(stores, draft, uploads, path)
         if error_policy is ErrorPolicy.IGNORE_FAILED_FIELDS:
             row.item, errors = build_without_bad_fields(stores, bucket, draft, path=path)
         else:
@@ -146,6 +163,34 @@ def _check(
         errors = [error]
     row.answer.errors.extend(errors)
     return row
+
+
+def _with_uploads(
+    stores: Stores, draft: ObjectDraft, uploads: Mapping[str, Upload], path: tuple[str, ...]
+) -> ObjectDraft:
+    """Put the address of each upload in place of its id; raises InvalidInput."""
+    blobs: list[Blob] = []
+    for index, blob in enumerate(draft.blobs):
+        if blob.upload_id is None:
+            blobs.append(blob)
+            continue
+        where = (*path, "blobs", str(index))
+        upload = uploads.get(blob.upload_id)
+        if blob.text is not None or blob.url is not None:
+            raise InvalidInput("Give exactly one of `text`, `url` and `uploadId`.", path=where)
+        if upload is None:
+            raise InvalidInput(
+                f"{blob.upload_id!r} is no confirmed upload of this bucket.",
+                path=(*where, "uploadId"),
+                hint="Call confirmUpload first.",
+            )
+        values = {
+            "url": stores.artifacts.address(upload_key(upload.namespace_id, upload.id)),
+            "media_type": blob.media_type or upload.media_type,
+            "size_bytes": upload.size_bytes,
+        }
+        blobs.append(blob.model_copy(update=values))
+    return replace(draft, blobs=blobs)
 
 
 def _rejects_all(rows: Sequence[_Row], error_policy: ErrorPolicy) -> bool:
@@ -197,10 +242,14 @@ async def _write_all(
     objects = Object.get_pymongo_collection()
     if created:
         await objects.insert_many([item.to_mongo() for item in created], session=session)
+        await attach_uploads(session, [item for item in created if item.uses_uploads])
         ids = [item.id for item in created]
         await note_objects(session, bucket, EventType.OBJECT_CREATED, ids)
     if updated:
         await objects.bulk_write([_update(item) for item in updated], session=session)
+        before = {one.id: one.uses_uploads for one in known.values()}
+        holders = [item for item in updated if item.uses_uploads or before[item.id]]
+        await attach_uploads(session, holders)
         ids = [item.id for item in updated]
         await note_objects(session, bucket, EventType.OBJECT_UPDATED, ids)
     return answers

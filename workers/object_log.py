@@ -7,6 +7,7 @@ from models.bucket import Bucket
 from models.database import Session
 from models.events import EventType, SubjectType, append_notice
 from models.object import Object
+from workers.uploads import release_uploads
 
 _NOTICE_IDS: Final = 500  # of one notice: as a webhook's body it stays below 20 kB
 
@@ -40,5 +41,6 @@ async def remove_objects(bucket: Bucket, object_ids: Sequence[str], session: Ses
         {**match, "_id": {"$in": list(object_ids)}}, session=session
     )
     if result.deleted_count:
+        await release_uploads(session, object_ids)
         await note_objects(session, bucket, EventType.OBJECT_DELETED, object_ids)
     return result.deleted_count

@@ -17,9 +17,7 @@ from workers.names import require_field_name, require_json, require_name, requir
 
 _KEY_BYTES: Final = 512
 _MAX_TAGS: Final = 50
-_MEDIA_TYPE: Final = re.compile(
-    r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,127}", re.I | re.A
-)
+MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,127}", re.I | re.A)
 _MAX_SIZE: Final = 2**63
 
 
@@ -169,9 +167,9 @@ def _require_blob(
                 path=(*path, "text"),
                 hint="Store it on S3 and give its address as `url`.",
             )
-    if blob.url is not None:
+    if blob.url is not None and blob.upload_id is None:
         _require_address(stores, blob.url, path=(*path, "url"))
-    if blob.media_type is not None and not _MEDIA_TYPE.fullmatch(blob.media_type):
+    if blob.media_type is not None and not MEDIA_TYPE.fullmatch(blob.media_type):
         raise InvalidInput("A media type looks like `image/png`.", path=(*path, "mediaType"))
     if blob.size_bytes is not None and not 0 <= blob.size_bytes < _MAX_SIZE:
         raise InvalidInput("A size is a number of bytes.", path=(*path, "sizeBytes"))

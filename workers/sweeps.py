@@ -16,6 +16,7 @@ from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
 from workers.schedules import tend_schedules
+from workers.uploads import sweep_uploads
 
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
@@ -37,6 +38,10 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         return
     for batch_id in due:
         await look(stores, engine, batch_id)
+    try:
+        await sweep_uploads(stores)
+    except (PyMongoError, StrataError) as error:
+        logger.warning("Sweep: uploads wait: %s", type(error).__name__)
     try:
         await tend_schedules(stores)
     except PyMongoError as error:

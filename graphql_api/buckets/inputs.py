@@ -68,7 +68,7 @@ class UpdateBucketInput:
     )
 
 
-@strawberry.input(description="One file of an object: exactly one of `text` and `url`.")
+@strawberry.input(description="One file of an object: exactly one of `text`, `url` and `uploadId`.")
 class BlobInput:
     """Input for a blob."""
 
@@ -78,6 +78,9 @@ class BlobInput:
         default=None,
         description="`s3://bucket/key` in a bucket that the operator allows, or a public "
         "https address.",
+    )
+    upload_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A confirmed upload of this bucket that no object has."
     )
     media_type: str | None = strawberry.field(
         default=None, description="What the bytes are, as in `image/png`; a hint, not a promise."
@@ -111,6 +114,7 @@ class ObjectInput:
                 property=blob.property,
                 text=blob.text,
                 url=blob.url,
+                upload_id=blob.upload_id,
                 media_type=blob.media_type,
                 size_bytes=blob.size_bytes
                 if blob.text is None

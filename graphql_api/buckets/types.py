@@ -96,6 +96,7 @@ class Blob:
     property: str = strawberry.field(description="The field that it fills.")
     text: str | None = strawberry.field(description="The text, if it is kept inline.")
     url: str | None = strawberry.field(description="Its S3 address, if it lies there.")
+    upload_id: strawberry.ID | None = strawberry.field(description="The upload that it is.")
     media_type: str | None = strawberry.field(description="What it is, as the client said.")
 
 
@@ -119,7 +120,13 @@ class Object(Node):
 
 
 def _show_blob(blob: BlobModel) -> Blob:
-    return Blob(property=blob.property, text=blob.text, url=blob.url, media_type=blob.media_type)
+    return Blob(
+        property=blob.property,
+        text=blob.text,
+        url=None if blob.upload_id else blob.url,
+        upload_id=None if blob.upload_id is None else strawberry.ID(blob.upload_id),
+        media_type=blob.media_type,
+    )
 
 
 def show_object(model: ObjectModel) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -138,6 +139,7 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     hours = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
     assert await api.ask("analytics", **hours, by=["EXTRACTOR"]) == []
     await check_objects(api, bucket_id, ids)
+    await check_uploads(api, bucket_id)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
@@ -196,6 +198,23 @@ async def check_keys(api: Caller) -> None:
     assert made["secret"].startswith("strata_key_")
     entries = (await api.ask("auditLog", filter={"action": "createApiKey"}))["edges"]
     assert [edge["node"]["outcome"] for edge in entries] == ["DONE"]
+
+
+async def check_uploads(api: Caller, bucket_id: str) -> None:
+    """A file goes straight to S3, by the link alone."""
+    body = b"A letter."
+    announced = {
+        "filename": "letter.txt",
+        "mediaType": "text/plain",
+        "sizeBytes": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    link = await api.ask("requestUpload", bucketId=bucket_id, **announced)
+    headers = {one["name"]: one["value"] for one in link["headers"]}
+    async with httpx.AsyncClient(timeout=30) as client:
+        assert (await client.put(link["url"], content=body, headers=headers)).status_code == 200
+    confirmed = await api.ask("confirmUpload", uploadId=link["upload"]["id"])
+    assert confirmed["upload"]["status"] == "CONFIRMED"
 
 
 async def check_objects(api: Caller, bucket_id: str, ids: list[str]) -> None:

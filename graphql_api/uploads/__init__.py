@@ -1,0 +1,1 @@
+"""Uploads: files that clients send straight to S3."""
