@@ -34,8 +34,9 @@ class Listener:
     """Wakes its owner when something was announced; wake-ups that pile up become one."""
 
     def __init__(self, only: str | None = None) -> None:
-        self._rung = asyncio.Event()
         self._only = only
+        self._rung = False
+        self._sleeper: asyncio.Future[None] | None = None
         self._batch_ids: set[str] = set()
         self.rung_at = float("-inf")  # by the loop's clock
 
@@ -46,21 +47,31 @@ class Listener:
                 return
             self._batch_ids.add(batch_id)
         self.rung_at = asyncio.get_running_loop().time()
-        self._rung.set()
+        self._rung = True
+        self._wake()
 
     async def wait(self, seconds: float) -> set[str]:
         """Return the batches, or what else the channel names, announced since the last call.
 
         That takes at most `seconds`.
         """
-        # Not wait_for: before Python 3.12 it swallows a cancel that meets a ring, and its task
-        # lives on.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        self._rung.clear()
+        if not self._rung:
+            # A future and a timer: a thousand of these wake at once, and a cancel is never lost.
+            loop = asyncio.get_running_loop()
+            self._sleeper = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)
+            try:
+                await self._sleeper
+            finally:
+                timer.cancel()
+                self._sleeper = None
+        self._rung = False
         batch_ids, self._batch_ids = self._batch_ids, set()
         return batch_ids
+
+    def _wake(self) -> None:
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
 
 
 class Bus:

@@ -21,6 +21,9 @@ FOLLOW = """subscription($id: ID!, $after: String) {
   batchEvents(batchId: $id, after: $after) { __typename cursor sequence } }"""
 
 
+_PATIENCE_SECONDS = 20
+
+
 class Stream:
     """An open stream, read line by line as it comes."""
 
@@ -31,15 +34,17 @@ class Stream:
 
     async def until(self, mark: str) -> str:
         """Return what comes up to a mark, the mark included."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             while mark not in self._text:
-                self._text += await anext(self._chunks)
+                chunk = await anext(self._chunks, None)
+                assert chunk is not None, (self.response.status_code, self._text)
+                self._text += chunk
         found, _, self._text = self._text.partition(mark)
         return found + mark
 
     async def rest(self) -> str:
         """Return what comes up to the end."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             async for chunk in self._chunks:
                 self._text += chunk
         return self._text
