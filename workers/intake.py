@@ -4,7 +4,7 @@ A row is new or, by the bucket's key, known; the policy says which of the two it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -17,6 +17,7 @@ from models.bucket import Bucket, WritePolicy
 from models.database import Session
 from models.errors import Conflict, InvalidInput, NameTaken, NotFound, StrataError
 from models.events import EventType
+from models.idempotency import Claim
 from models.object import Blob, Object
 from models.scope import Scope
 from models.states import Lifecycle
@@ -26,10 +27,17 @@ from models.upload import Upload
 from workers.buckets import open_bucket
 from workers.lifecycle import require_active
 from workers.object_log import note_objects, remove_objects
+from workers.object_replay import pack_rows
 from workers.object_rows import ObjectDraft, build_object, build_without_bad_fields
+from workers.row_answers import RowAnswer, RowOutcome
 from workers.uploads import attach_uploads, find_confirmed
 
-__all__ = ["ObjectDraft", "open_bucket"]  # callers of this floor take them from here
+__all__ = [
+    "ObjectDraft",
+    "RowAnswer",
+    "RowOutcome",
+    "open_bucket",
+]  # callers of this floor take them from here
 
 MAX_OBJECTS: Final = 1000  # of one call
 _DUPLICATE_KEY: Final = 11000
@@ -42,25 +50,6 @@ class ErrorPolicy(StrEnum):
     REJECT_ALL = "REJECT_ALL"
     REJECT_FAILED_ROWS = "REJECT_FAILED_ROWS"
     IGNORE_FAILED_FIELDS = "IGNORE_FAILED_FIELDS"
-
-
-class RowOutcome(StrEnum):
-    """What became of a row."""
-
-    CREATED = "CREATED"
-    UPDATED = "UPDATED"
-    UNCHANGED = "UNCHANGED"  # it was there, word for word
-    DELETED = "DELETED"
-    REJECTED = "REJECTED"
-
-
-@dataclass
-class RowAnswer:
-    """The answer to one row; a good row may still have lost fields to its errors."""
-
-    outcome: RowOutcome = RowOutcome.REJECTED
-    object: Object | None = None
-    errors: list[StrataError] = field(default_factory=list)
 
 
 @dataclass
@@ -95,6 +84,7 @@ async def write_objects(
     *,
     policy: WritePolicy | None,
     error_policy: ErrorPolicy,
+    claim: Claim | None = None,
 ) -> list[RowAnswer]:
     """Write rows into a bucket; one answer a row, in order.
 
@@ -118,8 +108,11 @@ async def write_objects(
         _check(stores, bucket, number, draft, error_policy, uploads)
         for number, draft in enumerate(drafts)
     ]
-    if not _rejects_all(rows, error_policy):
-        await _write(stores, bucket, rows, chosen, error_policy)
+    held = claim or Claim()
+    if _rejects_all(rows, error_policy):
+        await held.settle(None, rows=pack_rows([row.answer for row in rows]))
+    else:
+        await _write(stores, bucket, rows, chosen, error_policy, held)
     await _require_still_active(stores, scope, bucket, rows)
     return [row.answer for row in rows]
 
@@ -203,6 +196,7 @@ async def _write(
     rows: Sequence[_Row],
     policy: WritePolicy,
     error_policy: ErrorPolicy,
+    claim: Claim,
 ) -> None:
     """Write the good rows and their notices in one transaction.
 
@@ -212,7 +206,7 @@ async def _write(
     for _ in range(_TRIES):
         try:
             answers = await stores.database.transaction(
-                partial(_write_all, bucket, rows, policy, error_policy)
+                partial(_write_and_settle, bucket, rows, policy, error_policy, claim)
             )
         except BulkWriteError as error:
             if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
@@ -223,6 +217,19 @@ async def _write(
             await stores.bus.announce_log(bucket.namespace_id)
             return
     raise Conflict("Others keep writing objects of the same keys.", hint="Try again.")
+
+
+async def _write_and_settle(
+    bucket: Bucket,
+    rows: Sequence[_Row],
+    policy: WritePolicy,
+    error_policy: ErrorPolicy,
+    claim: Claim,
+    session: Session,
+) -> list[RowAnswer]:
+    answers = await _write_all(bucket, rows, policy, error_policy, session)
+    await claim.settle(session, rows=pack_rows(answers))
+    return answers
 
 
 async def _write_all(

@@ -137,6 +137,7 @@ class CreateObjectsInput:
     error_policy: ErrorPolicy = strawberry.field(
         default=ErrorPolicy.REJECT_FAILED_ROWS, description="What a bad row means for the others."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="A bucket to be deleted.")

@@ -27,6 +27,7 @@ from models.errors import StrataError
 from workers.buckets import open_bucket, update_bucket
 from workers.deletions import delete_bucket
 from workers.intake import ErrorPolicy, require_distinct, write_objects
+from workers.object_replay import recall_rows
 
 
 @strawberry.type
@@ -90,20 +91,28 @@ class BucketMutation:
         input: Annotated[CreateObjectsInput, strawberry.argument(description="The objects.")],
     ) -> CreateObjectsPayload | None:
         """Register objects."""
+        stores, scope = info.context.stores, info.context.scope
         refs = [item.client_ref for item in input.objects]
         try:
             require_distinct(refs)
-            answers = await write_objects(
-                info.context.stores,
-                info.context.scope,
-                input.bucket_id,
-                [item.draft() for item in input.objects],
-                policy=input.policy,
-                error_policy=ErrorPolicy(input.error_policy),
+            drafts = [item.draft() for item in input.objects]
+            done = await once_only(
+                info,
+                input,
+                lambda claim: write_objects(
+                    stores,
+                    scope,
+                    input.bucket_id,
+                    drafts,
+                    policy=input.policy,
+                    error_policy=ErrorPolicy(input.error_policy),
+                    claim=claim,
+                ),
+                lambda made: recall_rows(scope, made["rows"]),
             )
         except StrataError as error:
             return show_created([], [], [user_error(error)])
-        return show_created(refs, answers, [])
+        return show_created(refs, done.value, [], replayed=done.replayed)
 
     @strawberry.mutation(
         description="Delete a bucket with its objects and drafts, as a task; asked again, it "

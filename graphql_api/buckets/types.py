@@ -185,6 +185,7 @@ class CreateObjectsPayload:
     unchanged_count: int = strawberry.field(description="Rows whose objects were like this.")
     failed_count: int = strawberry.field(description="Rows that were rejected.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="Answer to deleteBucket.")
@@ -198,7 +199,11 @@ class DeleteBucketPayload:
 
 
 def show_created(
-    refs: Sequence[str | None], answers: Sequence[RowAnswer], errors: list[UserError]
+    refs: Sequence[str | None],
+    answers: Sequence[RowAnswer],
+    errors: list[UserError],
+    *,
+    replayed: bool = False,
 ) -> CreateObjectsPayload:
     """Return what became of the rows of createObjects."""
     counts = Counter(answer.outcome for answer in answers)
@@ -218,4 +223,5 @@ def show_created(
         unchanged_count=counts[RowOutcome.UNCHANGED],
         failed_count=counts[RowOutcome.REJECTED],
         user_errors=errors,
+        replayed=replayed,
     )

@@ -14,6 +14,7 @@ from models.database import Session
 from models.errors import IdempotencyInProgress, IdempotencyKeyReused, InvalidInput, NameTaken
 from models.events import Event
 from models.idempotency import Claim, IdempotentRequest
+from models.object import Object
 from models.settings import ApiSettings
 from models.stored import now
 from models.stores import Stores
@@ -32,6 +33,9 @@ SUBMIT = """mutation($input: SubmitBatchInput!) { submitBatch(input: $input) {
   replayed batch { id } task { id } userErrors { code message path } } }"""
 BUCKET = """mutation($input: CreateBucketInput!) { createBucket(input: $input) {
   replayed bucket { id } userErrors { code message path } } }"""
+OBJECTS = """mutation($input: CreateObjectsInput!) { createObjects(input: $input) {
+  replayed results { index object { id } errors { code message path hint } }
+  userErrors { code message path } } }"""
 COLLECTION = """mutation($input: CreateCollectionInput!) { createCollection(input: $input) {
   replayed collection { id } userErrors { code message path } } }"""
 
@@ -119,6 +123,32 @@ async def test_buckets_and_collections_are_made_once(
     assert third["collection"] == fourth["collection"]
     assert third["collection"] is not None
     assert [one["replayed"] for one in (first, second, third, fourth)] == [False, True] * 2
+
+
+async def test_objects_are_registered_once_and_bad_rows_answered_again(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    bucket = make_bucket(namespace.id)
+    await store(bucket)
+    rows = [{"key": "one"}, {"key": "one"}, {"key": ""}]
+    given = {
+        "bucketId": bucket.id,
+        "objects": rows,
+        "errorPolicy": "REJECT_FAILED_ROWS",
+        "idempotencyKey": "key",
+    }
+
+    answers = await asyncio.gather(*(call(caller, OBJECTS, input=given) for _ in range(10)))
+
+    assert sorted(answer.pop("replayed") for answer in answers) == [False] + [True] * 9
+    assert all(answer == answers[0] for answer in answers)
+    assert [row["object"] is None for row in answers[0]["results"]] == [False, True, True]
+    assert [[one["code"] for one in row["errors"]] for row in answers[0]["results"]] == [
+        [],
+        ["NAME_TAKEN"],
+        ["INVALID_INPUT"],
+    ]
+    assert await namespace.scope.count(Object) == 1
 
 
 async def test_keys_of_two_namespaces_are_strangers(caller: GraphQL, other_caller: GraphQL) -> None:
