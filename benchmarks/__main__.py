@@ -1,13 +1,21 @@
-"""`python -m benchmarks NAME`: runs one benchmark, or all of them."""
+"""`python -m benchmarks NAME [--size N ...]`: runs one benchmark at a size, or all of them."""
 
+import argparse
 import importlib
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from typing import Final
 
 NAMES: Final = (
     "bare_net",
     "pickup",
+    "submit",
+    "first_document",
+    "passthrough_batch",
+    "text_batch",
+    "growth",
     "graphql_trivial",
     "graphql_list",
     "fanout",
@@ -17,17 +25,30 @@ NAMES: Final = (
 
 
 def main() -> int:
-    """Run what the command line names."""
-    wanted = sys.argv[1:] or ["--help"]
-    chosen = NAMES if wanted == ["all"] else tuple(wanted)
-    unknown = [name for name in chosen if name not in NAMES]
-    if unknown:
-        print(f"usage: python -m benchmarks all | {' | '.join(NAMES)}")
-        return 2
-    for name in chosen:
-        result = importlib.import_module(f"benchmarks.{name}").run()
-        print(json.dumps(result), flush=True)
+    """Run what the command line names; every size of a benchmark is an option of its own."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    names = parser.add_subparsers(dest="name", required=True, metavar=" | ".join(("all", *NAMES)))
+    names.add_parser("all", help="every benchmark at its usual size")
+    runs = {name: importlib.import_module(f"benchmarks.{name}").run for name in NAMES}
+    for name, run in runs.items():
+        _add_sizes(names.add_parser(name), run)
+    options = vars(parser.parse_args())
+    chosen = options.pop("name")
+    for name in NAMES if chosen == "all" else (chosen,):
+        print(json.dumps(runs[name](**options)), flush=True)
     return 0
+
+
+def _add_sizes(parser: argparse.ArgumentParser, run: Callable[..., object]) -> None:
+    for size in inspect.signature(run).parameters.values():
+        several = isinstance(size.default, tuple)
+        parser.add_argument(
+            f"--{size.name}",
+            type=int,
+            nargs="+" if several else None,
+            default=size.default,
+            help=f"usually {size.default}",
+        )
 
 
 # Benchmarks start processes, which import this module again under another name.

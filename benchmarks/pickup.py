@@ -8,11 +8,12 @@ import json
 import os
 import statistics
 import time
-from typing import Any, Final
+from typing import Final
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.client import Client
 from benchmarks.stack import Product, running_product
 
 RUNS: Final = 20
@@ -34,27 +35,6 @@ CREATE_BATCH: Final = """mutation($bucketId: ID!, $objectIds: [ID!]) {
 SUBMIT: Final = "mutation($id: ID!) { submitBatch(input: {batchId: $id}) { batch { status } } }"
 FOLLOW: Final = """subscription($id: ID!) { batchEvents(batchId: $id) {
   ... on BatchSnapshot { sequence } ... on BatchEvents { events { type } } } }"""
-
-
-class Client:
-    """HTTP operations with one key."""
-
-    def __init__(self, product: Product, http: httpx.AsyncClient, key: str) -> None:
-        self.key = key
-        self._endpoint = f"{product.base_url}/graphql"
-        self._http = http
-
-    async def data(self, query: str, **variables: Any) -> Any:
-        """Return the data of an answer."""
-        answer = await self._http.post(
-            self._endpoint,
-            json={"query": query, "variables": variables},
-            headers={"Authorization": f"Bearer {self.key}"},
-        )
-        body = answer.json()
-        if "errors" in body:
-            raise RuntimeError(body["errors"])
-        return body["data"]
 
 
 def run() -> dict[str, object]:

@@ -23,6 +23,7 @@ class Product:
     base_url: str
     admin_key: str
     data: Path  # its folder: `load_settings` finds the servers there
+    process: int  # the parent of every other process of the product
 
 
 @contextmanager
@@ -40,7 +41,12 @@ def running_product(**settings: str) -> Iterator[Product]:
         try:
             _await_ready(process)
             endpoints = json.loads((Path(folder) / "endpoints.json").read_text())
-            yield Product(f"http://127.0.0.1:{port}", endpoints["STRATA_ADMIN_KEY"], Path(folder))
+            yield Product(
+                f"http://127.0.0.1:{port}",
+                endpoints["STRATA_ADMIN_KEY"],
+                Path(folder),
+                process.pid,
+            )
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=_STOP_SECONDS)
