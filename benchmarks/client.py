@@ -58,6 +58,8 @@ class Client:
             answered = await self.submit(batch_id)
             async for message in socket:
                 frame = json.loads(message)
+                if frame["type"] == "ping":
+                    await socket.send('{"type":"pong"}')
                 events = ((frame.get("payload") or {}).get("data") or {}).get("batchEvents") or {}
                 status = (events.get("batch") or {}).get("status")
                 if status in _ENDED:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.pickup import CREATE_NAMESPACE, Client
+from benchmarks.client import Client
+from benchmarks.pickup import CREATE_NAMESPACE
 from benchmarks.stack import Product
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 
@@ -29,6 +29,8 @@ from models.states import BlockStatus
 
 _PART_BYTES: Final = 32 * 1024 * 1024
 _BLOCK_BYTES: Final = 16 * 1024 * 1024
+_FEWEST_ROWS: Final = 32  # below it a block costs more than the work in it
+_SHARES: Final = 4
 _SAMPLED_MISSING: Final = 100  # rows named one by one, for each collection; all are counted
 
 
@@ -114,14 +116,25 @@ class _Set:
 
 
 class ManifestWriter:
-    """Writes the manifest of one submit attempt, or only counts when it has no store."""
+    """Writes the manifest of one submit attempt, or only counts when it has no store.
+
+    A block has as many rows as its extractor asks for, but a small batch is shared out so that
+    several processes have work; `block_rows` is in place of all that.
+    """
 
     def __init__(
-        self, batch: Batch, submission: str, *, block_rows: int, store: ArtifactStore | None
+        self,
+        batch: Batch,
+        submission: str,
+        *,
+        block_rows: int | None,
+        objects: int = 0,
+        store: ArtifactStore | None,
     ) -> None:
         self._batch = batch
         self._submission = submission
         self._block_rows = block_rows
+        self._share = max(_FEWEST_ROWS, -(-objects // _SHARES))
         self._store = store
         self._artifacts: list[ArtifactInfo] = []
         self._blocks: list[Block] = []
@@ -155,13 +168,23 @@ class ManifestWriter:
     def _is_full(self, rows: Rows, spec: ExtractorSpec) -> bool:
         if spec.needs_whole_tier:
             return False  # it sees all of its rows at once, whatever their number
-        return len(rows) == self._block_rows or rows.weight >= _BLOCK_BYTES
+        most = self._block_rows or min(spec.block_rows, self._share)
+        return len(rows) >= most or rows.weight >= _BLOCK_BYTES
 
-    async def _read_objects(self) -> AsyncIterator[list[Object]]:
+    async def _read_objects(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the members' objects as they are stored; the next ones are read meanwhile."""
         scope = Scope(self._batch.namespace_id)
-        async for object_ids in read_members(self._batch.id):
-            found = await scope.find_many(Object, object_ids)
-            yield [found[object_id] for object_id in object_ids if object_id in found]
+        ahead: asyncio.Task[list[dict[str, Any]]] | None = None
+        try:
+            async for object_ids in read_members(self._batch.id):
+                ready, ahead = ahead, asyncio.create_task(_read_in_order(scope, object_ids))
+                if ready is not None:
+                    yield await ready
+            if ahead is not None:
+                yield await ahead
+        finally:
+            if ahead is not None:
+                ahead.cancel()
 
     async def _append(self, files: _Set, collection_id: str, rows: Rows) -> None:
         if self._store is None:
@@ -210,6 +233,11 @@ class ManifestWriter:
                 input=part,
             )
         )
+
+
+async def _read_in_order(scope: Scope, object_ids: Sequence[str]) -> list[dict[str, Any]]:
+    found = await scope.find_rows(Object, object_ids)
+    return [found[object_id] for object_id in object_ids if object_id in found]
 
 
 def plan_reading_blocks(

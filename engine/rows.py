@@ -22,7 +22,6 @@ from engine.paths import ABSENT, Address, look_up, plain
 from engine.spec import ExtractorSpec, InputKind, InputSpec
 from models.collection import Collection, InputMapping
 from models.fields import BlobRef
-from models.object import Object
 
 _UNKNOWN_BYTES: Final = 64 * 1024  # of a text at an address, when nobody said
 INPUT: Final = "in_"
@@ -111,6 +110,7 @@ class Flattener:
             return Missing(row.object_id, row.source_id, fields.message)
         self._append(into, row, values, refs, fields)
         into.weight += weight + sum(len(value) for value in values.values() if value is not None)
+        into.weight += len(into.passthrough[-1])
         return None
 
     def _append(
@@ -191,16 +191,18 @@ def _mapped(mapping: InputMapping, row: SourceRow) -> Any:
     return mapping.literal if mapping.path is None else look_up(row.fields, mapping.path)
 
 
-def object_row(item: Object, *, with_history: bool) -> SourceRow:
-    """See an object as a row: its metadata, its blobs, and `object_id` and `key`."""
-    blobs = {
-        blob.property: blob.text
-        if blob.url is None
-        else Address(blob.url, blob.size_bytes, blob.media_type)
-        for blob in item.blobs
-    }
-    fields = {"object_id": item.id, "key": item.key, **item.metadata, **blobs}
-    return SourceRow(item.id, item.id, fields, [] if with_history else None)
+def object_row(item: Mapping[str, Any], *, with_history: bool) -> SourceRow:
+    """See an object, as it is stored, as a row: metadata, blobs, and `object_id` and `key`."""
+    blobs = {blob["property"]: _blob(blob) for blob in item["blobs"]}
+    fields = {"object_id": item["_id"], "key": item["key"], **item["metadata"], **blobs}
+    return SourceRow(item["_id"], item["_id"], fields, [] if with_history else None)
+
+
+def _blob(blob: Mapping[str, Any]) -> "str | Address | None":
+    if blob["url"] is None:
+        text: str | None = blob["text"]
+        return text
+    return Address(blob["url"], blob["size_bytes"], blob.get("media_type"))
 
 
 def rows_schema(spec: ExtractorSpec) -> pa.Schema:

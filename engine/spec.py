@@ -96,6 +96,7 @@ class ExtractorSpec:
     position_fields: tuple[str, ...] = ()
     needs_whole_tier: bool = False
     costs_little: bool = False  # to compute again, compared with reading what it yielded before
+    block_rows: int = 256  # of a block at most: many where a row is light, few where it is heavy
     cpus: float = 1.0
     gpus: float = 0.0
     memory_mb: int = 512

@@ -68,7 +68,7 @@ class RaySettings(_Part):
 class EngineSettings(_Part):
     """How work is cut and held."""
 
-    block_rows: int = Field(default=256, ge=1, le=65_536)
+    block_rows: int | None = Field(default=None, ge=1, le=65_536)  # in place of what each asks for
     lease_seconds: float = Field(default=30.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
     pool_size: int | None = Field(default=None, ge=1)  # at most so many processes an extractor

@@ -106,6 +106,7 @@ def _writer(stores: Stores, batch: Batch, submission: str, *, write: bool) -> Ma
         batch,
         submission,
         block_rows=stores.settings.engine.block_rows,
+        objects=batch.counts.objects,
         store=stores.artifacts if write else None,
     )
 

@@ -73,6 +73,7 @@ class PassthroughExtractor(Extractor):
             ),
         ),
         parameters=PassthroughParameters,
+        block_rows=2048,
         vectors=_vectors,
     )  # fmt: skip
 

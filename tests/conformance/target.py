@@ -8,7 +8,8 @@ from typing import Final
 
 import httpx
 
-from benchmarks.pickup import CREATE_BUCKET, CREATE_NAMESPACE, Client
+from benchmarks.client import Client
+from benchmarks.pickup import CREATE_BUCKET, CREATE_NAMESPACE
 from benchmarks.stack import Product
 
 HERE: Final = Path(__file__).parent

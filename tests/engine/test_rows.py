@@ -123,7 +123,7 @@ def test_a_required_field_is_missed_by_name() -> None:
 
 def test_a_blob_at_an_address_is_fetched_later() -> None:
     blobs = [Blob(property="content", url="s3://inputs/a b.txt", size_bytes=1000)]
-    row = object_row(make_object(bucket(), blobs=blobs), with_history=False)
+    row = object_row(make_object(bucket(), blobs=blobs).to_mongo(), with_history=False)
     collection = make_collection(
         bucket(),
         input_mappings=[text("content")],
@@ -136,14 +136,14 @@ def test_a_blob_at_an_address_is_fetched_later() -> None:
     assert rows.inputs == {"text": [None]}
     assert rows.refs == ['{"text":"s3://inputs/a b.txt"}']
     assert orjson.loads(rows.passthrough[0]) == {"where": "s3://inputs/a b.txt"}
-    assert rows.weight == 1000
+    assert rows.weight == 1000 + len(rows.passthrough[0])
 
 
 def test_an_object_is_seen_with_its_key_and_metadata() -> None:
     blobs = [Blob(property="content", text="words")]
     item = make_object(bucket(), key="k", metadata={"number": 7}, blobs=blobs)
 
-    row = object_row(item, with_history=True)
+    row = object_row(item.to_mongo(), with_history=True)
 
     assert row.fields == {"object_id": item.id, "key": "k", "number": 7, "content": "words"}
     assert row.history == []

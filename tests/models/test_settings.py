@@ -30,7 +30,7 @@ def test_everything_has_a_default_but_the_addresses() -> None:
 
     parts = (settings.mongo, settings.redis, settings.qdrant)
     assert [part.url for part in parts] == [None, None, None]
-    assert (settings.engine.block_rows, settings.engine.max_attempts) == (256, 3)
+    assert (settings.engine.block_rows, settings.engine.max_attempts) == (None, 3)
     assert settings.worker.sweep_seconds == 5.0
 
 
