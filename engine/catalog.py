@@ -15,6 +15,7 @@ from models.errors import InvalidParameters, UnknownExtractor
 from models.fields import ExtractorChoice
 
 CATALOG: Final = {
+    "document@v1": "engine.extractors.document:DocumentExtractor",
     "image@v1": "engine.extractors.image:ImageExtractor",
     "late_interaction@v1": "engine.extractors.late_interaction:LateInteractionExtractor",
     "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
