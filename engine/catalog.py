@@ -15,12 +15,14 @@ from models.errors import InvalidParameters, UnknownExtractor
 from models.fields import ExtractorChoice
 
 CATALOG: Final = {
+    "audio@v1": "engine.extractors.audio:AudioExtractor",
     "document@v1": "engine.extractors.document:DocumentExtractor",
     "image@v1": "engine.extractors.image:ImageExtractor",
     "late_interaction@v1": "engine.extractors.late_interaction:LateInteractionExtractor",
     "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
     "sparse@v1": "engine.extractors.sparse:SparseExtractor",
     "text@v1": "engine.extractors.text:TextExtractor",
+    "video@v1": "engine.extractors.video:VideoExtractor",
 }
 
 

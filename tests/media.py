@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -59,3 +60,40 @@ def pdf(*pages: str, title: str = "Report") -> bytes:
         b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R /Info 4 0 R >>\n"
         b"startxref\n%d\n%%%%EOF" % (size, table, size, len(body))
     )
+
+
+def sound(seconds: float = 1.0, *, rate: int = 16_000, level: float = 0.25) -> bytes:
+    """A WAV file of one tone."""
+    body = io.BytesIO()
+    with av.open(body, "w", format="wav") as made:
+        _add_tone(made, made.add_stream("pcm_s16le", rate=rate, layout="mono"), seconds, level)
+    return body.getvalue()
+
+
+def film(*colours: tuple[int, int, int], seconds: float = 1.0, silent: bool = False) -> bytes:
+    """An MP4 file with a scene for each colour, ten frames a second, and a tone."""
+    body = io.BytesIO()
+    with av.open(body, "w", format="mp4") as made:
+        seen = made.add_stream("mpeg4", rate=10)
+        seen.width, seen.height, seen.pix_fmt = 96, 64, "yuv420p"
+        heard = None if silent else made.add_stream("aac", rate=16_000, layout="mono")
+        frames = [colour for colour in colours for _ in range(round(10 * seconds))]
+        for number, colour in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), colour, np.uint8), "rgb24")
+            frame.pts = number
+            made.mux(seen.encode(frame))
+        made.mux(seen.encode(None))
+        if heard is not None:
+            _add_tone(made, heard, len(frames) / 10, 0.25)
+    return body.getvalue()
+
+
+def _add_tone(made: Any, stream: Any, seconds: float, level: float) -> None:
+    places = np.arange(round(seconds * stream.rate))
+    tone = (level * 2**15 * np.sin(2 * np.pi * 440 * places / stream.rate)).astype(np.int16)
+    for start in range(0, len(tone), 1024):
+        part = np.ascontiguousarray(tone[None, start : start + 1024])
+        frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = stream.rate, start
+        made.mux(stream.encode(frame))
+    made.mux(stream.encode(None))

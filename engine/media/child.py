@@ -49,7 +49,7 @@ def _serve(
 ) -> None:
     try:
         for part in decode(request.head, request.blobs[0]):
-            send(connection, part.head, part.blobs)
+            send(connection, {"part": part.head}, part.blobs)
     except DecodeFailed as failure:
         _refuse(connection, failure)
     except MemoryError:

@@ -90,12 +90,14 @@ class Decoder:
         try:
             child.connection.settimeout(self._limits.silence_seconds)
             send(child.connection, request, [data])
-            while "end" not in (part := receive(child.connection)).head:
-                if "error" in part.head:
-                    raise _Refused(_failure(part.head))
+            while "end" not in (message := receive(child.connection)).head:
+                if "error" in message.head:
+                    raise _Refused(_failure(message.head))
                 if time.monotonic() > ends:
                     raise TimeoutError
-                yield part
+                if not isinstance(head := message.head.get("part"), dict):
+                    raise Closed("a message of no known kind")
+                yield Part(head, message.blobs)
         except TimeoutError:
             raise self._late() from None
         except (Closed, OSError):
