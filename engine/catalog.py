@@ -19,6 +19,7 @@ CATALOG: Final = {
     "document@v1": "engine.extractors.document:DocumentExtractor",
     "image@v1": "engine.extractors.image:ImageExtractor",
     "late_interaction@v1": "engine.extractors.late_interaction:LateInteractionExtractor",
+    "ocr@v1": "engine.extractors.ocr:OcrExtractor",
     "passthrough@v1": "engine.extractors.passthrough:PassthroughExtractor",
     "sparse@v1": "engine.extractors.sparse:SparseExtractor",
     "text@v1": "engine.extractors.text:TextExtractor",
