@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ from engine.writer import commit_block, fail_block, release, store_block
 from models.batch import Batch, renew_batch
 from models.block import Block, claim_block, read_exhausted, renew_block
 from models.collection import Collection
+from models.ending import end_tasks
 from models.errors import (
     ErrorCategory,
     ExtractorHung,
@@ -87,7 +88,7 @@ class BatchRun:
             while await self._turn():
                 await self._wait()
         finally:
-            await _cancel(self._running)
+            await end_tasks(*self._running)
 
     async def _turn(self) -> bool:
         """Claim what can be claimed; False when there is nothing left for us to do."""
@@ -250,7 +251,7 @@ class BatchRun:
                 await keeper  # raises why the lease is over
             return await task
         finally:
-            await _cancel([task, keeper])
+            await end_tasks(task, keeper)
 
     async def _keep(self, work: Work, clock: ProgressClock) -> None:
         """Renew a block's lease from its progress.
@@ -301,10 +302,3 @@ class BatchRun:
         await fail_block(
             self._stores, work, category=category, error=message, hint=hint, transient=transient
         )
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    waited = list(tasks)
-    for task in waited:
-        task.cancel()
-    await asyncio.gather(*waited, return_exceptions=True)

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Iterator
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from models.ending import end_tasks
 from models.errors import Misconfigured
 from models.settings import RedisSettings
 
@@ -185,9 +186,7 @@ class Bus:
     async def close(self) -> None:
         """Stop reading and close the connections."""
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await end_tasks(self._reader)
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self.redis.aclose()
 

@@ -13,6 +13,7 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from models.delivery import Delivery, read_due, read_waiting_webhooks
+from models.ending import end_tasks
 from models.stores import Stores
 from models.webhook import Webhook, claim_webhook, release_webhook, renew_webhook
 from workers.deliveries import deliver
@@ -62,8 +63,7 @@ class Couriers:
 
     async def aclose(self) -> None:
         """Stop; what was under way is tried again when its lease is over."""
-        for task in self._running.values():
-            task.cancel()
+        await end_tasks(*self._running.values())
         await self.idle()
 
     async def _run(self, webhook_id: str) -> None:

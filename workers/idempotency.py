@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pymongo.errors import PyMongoError
 
+from models.ending import end_tasks
 from models.errors import IdempotencyInProgress, InvalidInput
 from models.idempotency import (
     LEASE_SECONDS,
@@ -116,9 +117,7 @@ async def _held(claim: Claim) -> AsyncIterator[None]:
             await asyncio.shield(release_claim(claim))
         raise
     finally:
-        renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await renewing
+        await end_tasks(renewing)
 
 
 async def _renew(claim: Claim) -> None:

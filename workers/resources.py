@@ -5,7 +5,6 @@ belongs to one loop; opened again with backoff for as long as a store does not a
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from dramatiq import Broker, Middleware, Worker
 from dramatiq.asyncio import get_event_loop_thread
 
 from engine.ray_runner import RayEngine
+from models.ending import end_tasks, until_first_fails
 from models.errors import StoreUnavailable, StrataError
 from models.settings import Settings
 from models.stores import Stores, open_stores
@@ -71,9 +71,7 @@ class OpenResources(Middleware):
 
     async def _stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
 
     async def _stay_open(self) -> None:
         global _open
@@ -82,15 +80,17 @@ class OpenResources(Middleware):
                 async with open_stores(self._settings) as stores:
                     couriers = Couriers(stores)
                     _open = Resources(stores, RayEngine(self._settings), couriers)
-                    async with aclosing(couriers), asyncio.TaskGroup() as group:
-                        group.create_task(sweep_forever(stores, _open.engine))
-                        group.create_task(listen(stores, _open.engine))
-                        group.create_task(run_tasks_forever(stores))
-                        group.create_task(listen_to_log(stores, couriers))
-                        group.create_task(sweep_outbox_forever(stores, couriers))
-            except* StrataError as failures:
-                logger.warning("Waiting for the stores: %s", failures.exceptions[0])
-            except* Exception:  # a worker that no longer sweeps would be dead without a sign
+                    async with aclosing(couriers):
+                        await until_first_fails(
+                            asyncio.create_task(sweep_forever(stores, _open.engine)),
+                            asyncio.create_task(listen(stores, _open.engine)),
+                            asyncio.create_task(run_tasks_forever(stores)),
+                            asyncio.create_task(listen_to_log(stores, couriers)),
+                            asyncio.create_task(sweep_outbox_forever(stores, couriers)),
+                        )
+            except StrataError as error:
+                logger.warning("Waiting for the stores: %s", error)
+            except Exception:  # a worker that no longer sweeps would be dead without a sign
                 logger.exception("The worker opens its stores again")
             finally:
                 _open = None

@@ -6,7 +6,6 @@ checked, cost known. Then its points are taken, then it runs, within its time.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from graphql_api.operations.limits import refuse_cost
 from graphql_api.operations.trusted import TrustedDocuments, is_registration
 from graphql_api.permissions import may_introspect
 from models.bus import Bus
+from models.ending import end_tasks
 from models.errors import StrataError
 from models.settings import ApiSettings
 
@@ -219,10 +219,7 @@ async def _within(
             return await result
         finally:
             timer.cancel()
-            for task in watching:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await end_tasks(*watching)
 
 
 EXPECTED: Final = (Refused, Invalid, StrataError)

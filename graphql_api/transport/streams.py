@@ -8,11 +8,11 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
 from typing import Final
 
 from graphql_api.operations.streaming import Frame
 from graphql_api.transport.negotiation import EVENTS, MULTIPART, Stream
+from models.ending import end_tasks
 
 _COMMON: Final = [
     (b"cache-control", b"no-cache, no-transform"),
@@ -106,11 +106,7 @@ async def write_stream(
             else:
                 yield framing.heartbeat
     finally:
-        for future in (left, upcoming):
-            if future is not None:
-                future.cancel()
-                with suppress(asyncio.CancelledError):
-                    await future
+        await end_tasks(*(one for one in (left, upcoming) if one is not None))
 
 
 async def _take(frames: AsyncIterator[Frame]) -> Frame | None:

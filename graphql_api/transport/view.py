@@ -22,6 +22,7 @@ from graphql_api.transport.draining import Open, TooMany
 from graphql_api.transport.negotiation import EVENTS, JSON, Accepted, Media, Stream, negotiate
 from graphql_api.transport.streams import FRAMINGS, write_stream
 from graphql_api.transport.websocket import serve_socket
+from models.ending import end_tasks
 from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 
 _POST_ONLY: Final = ((b"allow", b"POST"),)
@@ -232,11 +233,9 @@ async def _until_gone(sending: Coroutine[None, None, None], receive: Receive) ->
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        done = await asyncio.gather(*tasks, return_exceptions=True)
-    if isinstance(done[0], Exception):
-        raise done[0]
+        await end_tasks(*tasks)
+    if not tasks[0].cancelled():
+        tasks[0].result()
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

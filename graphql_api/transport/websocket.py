@@ -24,6 +24,7 @@ from graphql_api.operations.streaming import Subscription
 from graphql_api.requests import read_json, write_json
 from graphql_api.transport.bodies import Malformed, is_shallow, read_request
 from graphql_api.transport.draining import Open, TooMany
+from models.ending import end_tasks
 from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 
 PROTOCOL: Final = "graphql-transport-ws"
@@ -244,17 +245,14 @@ class _Socket:
     async def _complete(self, identity: str) -> None:
         task = self._running.pop(identity, None)
         if task is not None:
-            await _stop(task)
+            await end_tasks(task)
 
     async def _stop_all(self) -> None:
         tasks = [*self._running.values()]
         if self._tending is not None and self._tending is not asyncio.current_task():
             tasks.append(self._tending)
         self._running.clear()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            await _stop(task)
+        await end_tasks(*tasks)
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._send_text(write_json(message).decode())
@@ -340,13 +338,6 @@ def _head_of(identity: str) -> str:
 
 def _is_by_hash(payload: dict[str, Any]) -> bool:
     return "documentId" in payload or "persistedQuery" in (payload.get("extensions") or {})
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has cleaned up."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def _is_origin_allowed(headers: dict[bytes, bytes], allowed: tuple[str, ...]) -> bool:

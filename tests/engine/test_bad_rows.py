@@ -14,6 +14,7 @@ from engine.inline_pool import InlinePools
 from engine.pools import Pool, Pools, ProgressClock
 from engine.spec import Extraction
 from models.block import Block, Fault, Isolation
+from models.ending import end_tasks
 from models.errors import ErrorCategory, ExtractorDied, PoolUnavailable
 from models.fields import ExtractorChoice
 from models.states import BlockStatus
@@ -176,8 +177,7 @@ async def stop_at(stores: Stores, batch: Any, pools: Mortal, call: int) -> None:
     pools._before = watch
     running = asyncio.create_task((await make_run(stores, batch, pools)).run())
     await asyncio.wait_for(reached.wait(), 20)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks(running)
     pools._before = lambda _: None
     long_ago = Block.model_fields["lease_until"].default
     await Block.get_pymongo_collection().update_many(
@@ -245,9 +245,7 @@ async def _run_or_die(stores: Stores, batch: Any, pools: Mortal) -> None:
     running = asyncio.create_task((await make_run(stores, batch, pools)).run())
     death = asyncio.create_task(died.wait())
     await asyncio.wait({running, death}, return_when=asyncio.FIRST_COMPLETED)
-    running.cancel()
-    death.cancel()
-    await asyncio.gather(running, death, return_exceptions=True)
+    await end_tasks(running, death)
     if died.is_set():
         long_ago = Block.model_fields["lease_until"].default
         await Block.get_pymongo_collection().update_many(

@@ -11,6 +11,7 @@ from engine.inline_pool import InlinePools
 from engine.pools import Pools
 from models.batch import Batch
 from models.block import Block
+from models.ending import end_tasks
 from models.errors import ErrorCategory, StoreUnavailable
 from models.events import EventType, read_events
 from models.states import BatchStatus, BlockStatus
@@ -312,8 +313,7 @@ async def test_a_lease_lost_halfway_commits_nothing(
     )
     await asyncio.sleep(1.2)
 
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks(running)
     (block,) = await blocks_of(batch)
     assert (block.status, block.owner, block.epoch) == (BlockStatus.LEASED, "thief", 2)
     assert await documents_of(collection) == []
@@ -389,8 +389,7 @@ async def test_a_block_whose_process_is_gone_is_taken_up_again(
     hurried = with_engine(stores, lease_seconds=LEASE)
     dead = asyncio.create_task((await make_run(hurried, batch, inline)).run())
     await appeared(started)
-    dead.cancel()
-    await asyncio.gather(dead, return_exceptions=True)
+    await end_tasks(dead)
 
     await asyncio.sleep(LEASE)
     successor = await claim(stores, batch.id, lease_seconds=LEASE)

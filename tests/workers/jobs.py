@@ -17,6 +17,7 @@ from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping, Passthrough, Source
 from models.document import Document
+from models.ending import end_tasks
 from models.errors import RayUnavailable
 from models.events import read_events
 from models.object import Object
@@ -201,6 +202,4 @@ async def inline_engine(stores: Stores, pools: Pools | None = None) -> AsyncIter
     try:
         yield engine
     finally:
-        for run in engine.runs:
-            run.cancel()
-        await asyncio.gather(*engine.runs, return_exceptions=True)
+        await end_tasks(*engine.runs)

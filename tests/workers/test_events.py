@@ -6,6 +6,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from models.batch import Batch
+from models.ending import end_tasks
 from models.event_log import read_entries
 from models.events import Entry, Event, EventType, SubjectType
 from models.object import Object
@@ -122,8 +123,7 @@ async def test_a_listener_publishes_as_soon_as_it_is_rung(
                 while not await listener.wait(0.5):
                     await stores.bus.announce_log(namespace.id)
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await end_tasks(listening)
 
     assert len(await read_entries(namespace.id, after=0, limit=READ)) == 1
 

@@ -11,6 +11,7 @@ from engine.inline_pool import InlinePools
 from engine.pools import ProgressClock
 from engine.spec import Extraction
 from models.batch import Batch
+from models.ending import end_tasks
 from models.errors import ExtractorUnavailable
 from models.events import Event
 from models.fields import ExtractorChoice
@@ -83,8 +84,7 @@ async def test_a_doorbell_is_quicker_than_the_sweep(
             # The engine rings once more when nothing is left to do.
             while (await job.batch()).status != "COMPLETED":
                 await asyncio.sleep(0.02)
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await end_tasks(listening)
 
 
 async def test_any_number_of_looks_have_the_effect_of_one(
