@@ -7,6 +7,7 @@ answer also shows how long the event loop stood still.
 import asyncio
 import json
 import os
+import statistics
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -74,17 +75,14 @@ def run() -> dict[str, object]:
 async def _measure(product: Product) -> tuple[dict[str, float], list[float]]:
     """Return the median seconds of each refusal, and the good client's."""
     namespace = await open_namespace(product, "abuse")
-    server = Server(product.data)
-    await server.start()
     good: list[float] = []
-    asking = asyncio.create_task(_ask(server.base_url, namespace.key, good))
-    try:
-        cases = _cases(server.base_url, namespace.key)
-        slowest = {name: sorted([await _time(case) for _ in range(ROUNDS)])[ROUNDS // 2]
-                   for name, case in cases.items()}  # fmt: skip
-    finally:
+    async with Server(product.data) as server:
+        asking = asyncio.create_task(_ask(server.base_url, namespace.key, good))
+        slowest = {
+            name: statistics.median([await _time(case) for _ in range(ROUNDS)])
+            for name, case in _cases(server.base_url, namespace.key).items()
+        }
         asking.cancel()
-        await server.stop()
     return slowest, good
 
 

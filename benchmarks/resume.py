@@ -112,9 +112,7 @@ async def _measure(product: Product) -> tuple[list[Client], int, float]:
     started = time.perf_counter()
     async with open_stores(load_settings(product.data)) as stores, asyncio.timeout(_LIMIT_SECONDS):
         batch = await make_running_batch(namespace.id)
-        server = Server(product.data)
-        await server.start()
-        try:
+        async with Server(product.data) as server:
             following = [
                 client.follow(server.base_url, namespace.key, batch.id, EVENTS)
                 for client in clients
@@ -122,8 +120,6 @@ async def _measure(product: Product) -> tuple[list[Client], int, float]:
             killing = asyncio.create_task(_kill(server))
             await asyncio.gather(_write(stores, batch), *following)
             killing.cancel()
-        finally:
-            await server.stop()
     return clients, server.kills, time.perf_counter() - started
 
 

@@ -30,6 +30,16 @@ class Server:
         """Where it is."""
         return f"http://127.0.0.1:{self._port}"
 
+    async def __aenter__(self) -> "Server":
+        """Start it for a block."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave no process behind, whatever became of the block."""
+        if self._process is not None and self._process.returncode is None:
+            await self.stop(signal.SIGKILL)
+
     async def start(self) -> None:
         """Start it and wait until it serves."""
         command = ["-P", "-m", "graphql_api.cli", "api", "--data", str(self._data)]

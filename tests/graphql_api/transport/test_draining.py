@@ -24,20 +24,22 @@ async def test_a_stream_goes_on_at_another_server_where_it_was(
     tmp_path: Path,
 ) -> None:
     batch, key = await run_batch(namespace), namespace.api_key
-    server = Server(tmp_path, **endpoints.environment())
-    await server.start()
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with (
+        Server(tmp_path, **endpoints.environment()) as server,
+        httpx.AsyncClient(timeout=30) as client,
+    ):
         ending = RunningApi(server.base_url, client, Open(1))
         async with open_stream(ending, key, EVENTS, id=batch.id) as stream:
             seen = await stream.event()
-            code = asyncio.create_task(server.stop())
+            ending_with = asyncio.create_task(server.stop())
             told = await stream.rest()
+        code = await ending_with
     await add_events(stores, batch, 3)
 
     async with open_stream(api, key, EVENTS, last=seen["id"], id=batch.id) as stream:
         resumed = frame(await stream.event())
 
-    assert await code == 0
+    assert code == 0
     assert told.startswith("retry: ")
     assert "complete" not in told
     assert (resumed["__typename"], resumed["sequence"]) == ("BatchEvents", 4)
