@@ -41,6 +41,8 @@ async def publish(stores: Stores, namespace_id: str, wake: Wake = lambda _: None
 
     async def work(session: Session) -> tuple[list[Entry], set[str]]:
         entries = await place_entries(session, namespace_id)
+        if not entries:
+            return [], set()
         return entries, await enqueue_deliveries(session, namespace_id, entries)
 
     await open_log(namespace_id)
