@@ -85,7 +85,9 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.requestUpload": Right.WRITE,
     "Mutation.confirmUpload": Right.WRITE,
     "Mutation.deleteBucket": Right.WRITE,
+    "Mutation.cloneCollection": Right.WRITE,
     "Mutation.deleteCollection": Right.WRITE,
+    "Mutation.updateCollection": Right.WRITE,
     "Mutation.deleteNamespace": Right.ADMIN,
     "Mutation.deleteSchedule": Right.WRITE,
     "Mutation.deleteWebhook": Right.WRITE,
@@ -105,6 +107,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Subscription.batchEvents": Right.READ,
     "Mutation.updateWebhook": Right.WRITE,
     "Subscription.namespaceEvents": Right.READ,
+    "Subscription.documentsWritten": Right.READ,
     "Subscription.taskUpdated": Right.READ,
 }
 TYPES: Final[dict[str, Right]] = {

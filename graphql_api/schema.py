@@ -17,6 +17,7 @@ from graphql_api.buckets.mutations import BucketMutation
 from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
+from graphql_api.collections.subscriptions import CollectionSubscription
 from graphql_api.documents.queries import DocumentQuery
 from graphql_api.events.frames import NamespaceDiscontinuity, NamespaceEvents
 from graphql_api.events.subscriptions import EventSubscription
@@ -68,6 +69,7 @@ Subscription = merge_types(
     (
         BatchSubscription,
         TaskSubscription,
+        CollectionSubscription,
         EventSubscription,
     ),
 )

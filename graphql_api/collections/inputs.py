@@ -165,3 +165,27 @@ class DeleteCollectionInput:
     force: bool = strawberry.field(
         default=False, description="Whether live batches are canceled rather than in the way."
     )
+
+
+@strawberry.input(description="A collection to be changed; what is left out stays.")
+class UpdateCollectionInput:
+    """Input of updateCollection."""
+
+    id: strawberry.ID = strawberry.field(description="The collection.")
+    name: str | None = strawberry.field(default=None, description="Unique in the namespace.")
+    description: str | None = strawberry.field(default=None, description="Free text.")
+
+
+@strawberry.input(description="A collection to be made like another.")
+class CloneCollectionInput:
+    """Input of cloneCollection."""
+
+    id: strawberry.ID = strawberry.field(description="The other collection.")
+    name: str = strawberry.field(description="1 to 100 characters, unique in the namespace.")
+    description: str | None = strawberry.field(
+        default=None, description="Free text; the other's if none."
+    )
+    parameters: JSON | None = strawberry.field(
+        default=None, description="A JSON object: these parameters replace the other's."
+    )
+    idempotency_key: str | None = key_field()

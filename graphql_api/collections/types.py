@@ -231,3 +231,20 @@ class DeleteCollectionPayload:
         description="What to watch: the collection is gone when it is COMPLETED."
     )
     user_errors: list[UserError] = strawberry.field(description="Why it is not deleted.")
+
+
+@strawberry.type(description="Answer to updateCollection.")
+class UpdateCollectionPayload:
+    """What came of it."""
+
+    collection: Collection | None = strawberry.field(description="The collection as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not changed.")
+
+
+@strawberry.type(description="Answer to cloneCollection.")
+class CloneCollectionPayload:
+    """What came of it."""
+
+    collection: Collection | None = strawberry.field(description="The new collection.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was created.")
+    replayed: bool = replayed_field()

@@ -140,6 +140,7 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     assert await api.ask("analytics", **hours, by=["EXTRACTOR"]) == []
     await check_objects(api, bucket_id, ids)
     await check_uploads(api, bucket_id)
+    await check_collections(api, collection_id)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()
 
@@ -198,6 +199,15 @@ async def check_keys(api: Caller) -> None:
     assert made["secret"].startswith("strata_key_")
     entries = (await api.ask("auditLog", filter={"action": "createApiKey"}))["edges"]
     assert [edge["node"]["outcome"] for edge in entries] == ["DONE"]
+
+
+async def check_collections(api: Caller, collection_id: str) -> None:
+    (frame,) = await api.follow("documentsWritten", frames=1, collectionId=collection_id)
+    assert frame["documentCount"] == len(TEXTS)
+    renamed = await api.ask("updateCollection", id=collection_id, name="renamed")
+    assert renamed["collection"]["name"] == "renamed"
+    clone = await api.ask("cloneCollection", id=collection_id, name="clone")
+    assert clone["collection"]["documentCount"] == 0
 
 
 async def check_uploads(api: Caller, bucket_id: str) -> None:
