@@ -12,6 +12,7 @@ from engine.catalog import default_choice
 from engine.inputs import InputReader
 from engine.ray_pool import RayPools
 from engine.runner import BatchRun
+from engine.slots import Slots
 from models.batch import Batch
 from models.collection import Collection
 from models.ids import new_id
@@ -37,6 +38,7 @@ class Conductor:
             size=settings.engine.pool_size or size,
             endpoints=settings.embeddings,
         )
+        self._slots = Slots(settings.engine.conductor_blocks)
         self._runs: dict[str, tuple[int, asyncio.Task[None]]] = {}  # those under way
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
@@ -95,6 +97,7 @@ class Conductor:
                 pools=self._pools,
                 reader=self._reader,
                 owner=self._owner,
+                slots=self._slots,
             ).run()
         except Exception:
             logger.exception("The run of batch %s ended; its lease will run out", batch_id)

@@ -31,6 +31,7 @@ _RETIRE_SECONDS: Final = 600.0  # of the last actor of a pool that nobody warmed
 _START_SECONDS: Final = 120.0
 _GROWTH_PAUSE: Final = 5.0  # after an actor beyond the first did not start
 _PROGRESS_SECONDS: Final = 1.0
+_MEBIBYTE: Final = 1024 * 1024
 _NODE_DIED: Final = "node has died"  # Ray says it in words only
 
 
@@ -205,6 +206,8 @@ class RayPool:
         reserves = any(not member.reserves for member in self._members)
         actor = ray.remote(ExtractorProcess).options(
             num_cpus=self._spec.cpus if reserves else 0,
+            num_gpus=self._spec.gpus,
+            memory=self._spec.memory_mb * _MEBIBYTE if reserves else 0,
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=2,

@@ -22,6 +22,7 @@ from engine.inputs import BlockRows, InputReader
 from engine.output import PutOff, Work, put_off_transient
 from engine.pools import Pools, ProgressClock
 from engine.reuse import find_reusable, hash_inputs
+from engine.slots import Slots
 from engine.spec import Extraction
 from engine.writer import commit_block, fail_block, release, store_block
 from models.batch import Batch, renew_batch
@@ -68,7 +69,7 @@ class BatchRun:
 
     def __init__(
         self, stores: Stores, batch: Batch, collections: dict[str, Collection], *, pools: Pools,
-        reader: InputReader, owner: str,
+        reader: InputReader, owner: str, slots: Slots | None = None,
     ) -> None:  # fmt: skip
         self._stores = stores
         self._settings = stores.settings.engine
@@ -79,6 +80,8 @@ class BatchRun:
         self._owner = owner
         self._run_id = f"{batch.id}-{batch.epoch}"  # what was fetched is kept as long
         self._running: set[asyncio.Task[None]] = set()
+        self._slots = slots or Slots(self._settings.conductor_blocks)
+        self._place: asyncio.Future[None] | None = None  # asked for, or ours and not yet in use
         self._committing = asyncio.Lock()
         self._renewed = float("-inf")
 
@@ -89,6 +92,7 @@ class BatchRun:
                 await self._wait()
         finally:
             await end_tasks(*self._running)
+            self._leave_place()
 
     async def _turn(self) -> bool:
         """Claim what can be claimed; False when there is nothing left for us to do."""
@@ -117,7 +121,7 @@ class BatchRun:
 
     async def _fill(self) -> bool:
         claimed = False
-        while len(self._running) < self._settings.blocks_in_flight:
+        while len(self._running) < self._settings.blocks_in_flight and self._has_place():
             block = await claim_block(
                 self._batch.id,
                 self._batch.submission or "",
@@ -126,21 +130,39 @@ class BatchRun:
                 max_attempts=self._settings.max_attempts,
             )
             if block is None:
+                self._leave_place()
                 break
             claimed = True
             task = asyncio.create_task(self._do(self._work(block)), name=block.id)
+            self._place = None  # the task's from here on
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
         return claimed
+
+    def _has_place(self) -> bool:
+        """Tell whether another block may be claimed; ask for a slot if there is none."""
+        if self._place is None:
+            self._place = self._slots.ask(self._batch.namespace_id)
+        return self._place.done()
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self._slots.withdraw(self._batch.namespace_id, self._place)
+            self._place = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._slots.give_back(self._batch.namespace_id)
 
     def _work(self, block: Block) -> Work:
         return Work(self._batch, block, self._collections[block.collection_id])
 
     async def _wait(self) -> None:
-        if self._running:
-            await asyncio.wait(
-                self._running, timeout=_IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+        awaited: set[asyncio.Future[None]] = {*self._running}
+        if self._place is not None:
+            awaited.add(self._place)
+        if awaited:
+            await asyncio.wait(awaited, timeout=_IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(_IDLE_SECONDS)
 

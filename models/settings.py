@@ -73,6 +73,7 @@ class EngineSettings(_Part):
     max_attempts: int = Field(default=3, ge=1)
     pool_size: int | None = Field(default=None, ge=1)  # at most so many processes an extractor
     blocks_in_flight: int = Field(default=4, ge=1)  # per conductor and batch
+    conductor_blocks: int = Field(default=16, ge=1)  # per conductor, shared by the namespaces
     conductors: int = Field(default=1, ge=1)
     max_blob_bytes: int = Field(default=256 * 1024 * 1024, ge=1)  # of one image, film or paper
     blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor

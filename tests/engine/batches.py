@@ -9,6 +9,7 @@ from typing import Any
 from engine.inputs import InputReader
 from engine.pools import Pools
 from engine.runner import BatchRun
+from engine.slots import Slots
 from models.batch import Batch, claim_batch
 from models.batch_member import add_members
 from models.block import Block
@@ -115,13 +116,15 @@ async def say(item: Object, text: str) -> None:
     )
 
 
-async def make_run(stores: Stores, batch: Batch, pools: Pools) -> BatchRun:
+async def make_run(
+    stores: Stores, batch: Batch, pools: Pools, slots: Slots | None = None
+) -> BatchRun:
     """Return the run of a claimed batch in this process."""
     wanted = [one for tier in batch.tiers for one in tier.collection_ids]
     collections = await Scope(batch.namespace_id).find_many(Collection, wanted)
     return BatchRun(
         stores, batch, collections,
-        pools=pools, reader=InputReader(stores.artifacts), owner="test",
+        pools=pools, reader=InputReader(stores.artifacts), owner="test", slots=slots,
     )  # fmt: skip
 
 

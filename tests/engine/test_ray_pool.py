@@ -65,6 +65,9 @@ async def test_a_pool_grows_when_calls_wait_and_shrinks_when_idle(
             await asyncio.gather(*(extract(pool) for _ in range(4)))
     await asyncio.gather(*(extract(pool) for _ in range(6)))
     assert pool.processes == 2
+    async with asyncio.timeout(20):  # of the second one; the first may always start
+        while _reserved_memory() < 512 * 1024 * 1024:
+            await asyncio.sleep(0.1)
 
     ray_pools.shrink()
     assert pool.processes == 2  # not idle for long enough
@@ -79,6 +82,14 @@ async def test_a_pool_grows_when_calls_wait_and_shrinks_when_idle(
     await asyncio.sleep(0.01)
     ray_pools.shrink()
     assert pool.processes == 0
+
+
+def _reserved_memory() -> float:
+    import ray
+
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return total["memory"] - free.get("memory", 0.0)
 
 
 async def test_a_warmed_pool_is_never_retired(

@@ -1,0 +1,86 @@
+"""A namespace with much work does not starve one with little."""
+
+import asyncio
+
+from engine.inline_pool import InlinePools
+from engine.slots import Slots
+from models.batch import Batch
+from models.ids import new_id
+from models.stores import Stores
+from tests.engine.batches import make_run, reread, submitted, texts_in, with_engine, words_of
+from tests.factories import make_bucket
+from tests.fixtures.stores import NamespaceOfTest
+from workers.namespaces import open_namespace
+
+
+async def test_a_free_slot_goes_to_whoever_holds_the_fewest() -> None:
+    slots = Slots(3)
+    held = [slots.ask("large") for _ in range(3)]
+    waiting = [slots.ask("large") for _ in range(5)]
+    small = slots.ask("small")
+    assert [one.done() for one in (*held, *waiting, small)] == [True] * 3 + [False] * 6
+
+    slots.give_back("large")
+
+    assert small.done()
+    assert not any(one.done() for one in waiting)
+
+
+async def test_equals_are_served_in_the_order_they_came() -> None:
+    slots = Slots(1)
+    slots.ask("busy")
+    first, second = slots.ask("a"), slots.ask("b")
+
+    slots.give_back("busy")
+    assert (first.done(), second.done()) == (True, False)
+
+    slots.give_back("a")
+    assert second.done()
+
+
+async def test_what_is_withdrawn_takes_nothing_away() -> None:
+    slots = Slots(1)
+    mine, waiting, last = slots.ask("a"), slots.ask("b"), slots.ask("c")
+
+    slots.withdraw("b", waiting)
+    slots.withdraw("a", mine)
+
+    assert last.done()
+    assert waiting.cancelled()
+
+
+async def test_a_namespace_with_many_batches_does_not_starve_another(
+    stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
+) -> None:
+    single = with_engine(stores, block_rows=1)
+    other, _ = await open_namespace(stores, new_id("ns"))
+    many = [await _batch(single, namespace.id) for _ in range(8)]
+    little = await _batch(single, other.id)
+    slots = Slots(2)
+
+    greedy = [
+        asyncio.create_task((await make_run(single, one, inline, slots)).run()) for one in many
+    ]
+    async with asyncio.timeout(40):
+        while await _done(many) < 2:
+            await asyncio.sleep(0)
+        before = await _done(many)
+        await (await make_run(single, little, inline, slots)).run()
+        meanwhile = await _done(many) - before
+        await asyncio.gather(*greedy)
+
+    assert (await reread(little)).counts.documents_written == 4
+    assert meanwhile <= 3 * 4 + 4  # with one queue for all it would be eight for each of its blocks
+    assert await _done(many) == 32
+
+
+async def _batch(stores: Stores, namespace_id: str) -> Batch:
+    """Return a claimed batch of four blocks."""
+    bucket = make_bucket(namespace_id)
+    return await submitted(stores, bucket, texts_in(bucket, ["a"] * 4), words_of(bucket))
+
+
+async def _done(batches: list[Batch]) -> int:
+    """Return how many blocks have ended."""
+    now = [await reread(batch) for batch in batches]
+    return sum(one.blocks_total - one.blocks_open for one in now)
