@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 
 from engine.inputs import InputReader
 from engine.vector_columns import read_column
-from engine.writer import point_payload
 from models.block import Block, read_leased
 from models.collection import Collection
 from models.document import Document
 from models.errors import ArtifactCorrupt
 from models.stores import Stores
+from models.vector_payload import point_payload
 
 _POLL_SECONDS: Final = 0.5
 Report = Callable[["Rebuilt"], None]
@@ -117,13 +117,15 @@ async def _write(stores: Stores, collection: Collection, reader: InputReader, bl
     block = await Block.get(block_id)
     if block is None or block.output is None:
         raise ArtifactCorrupt(f"Block {block_id} has no committed artifact.")
-    table = await _committed(collection, block, await reader.artifact(block.output))
+    table = await reader.artifact(block.output)
+    documents = await _committed(collection, block, table.column("document_id").to_pylist())
+    # Rows of the artifact that are no documents of that block any more have no points either.
+    table = table.filter(pc.is_in(table.column("document_id"), pa.array(documents, pa.string())))
     ids: list[str] = table.column("document_id").to_pylist()
-    objects = table.column("object_id").to_pylist()
     await stores.vectors.upsert(
         collection.id,
         ids,
-        [point_payload(block, object_id) for object_id in objects],
+        [point_payload(collection, documents[one]) for one in ids],
         {one.name: read_column(one, table.column(one.name)) for one in collection.vectors},
         block_id=block.id,
         epoch=block.epoch,
@@ -131,18 +133,14 @@ async def _write(stores: Stores, collection: Collection, reader: InputReader, bl
     return len(ids)
 
 
-async def _committed(collection: Collection, block: Block, table: pa.Table) -> pa.Table:
-    """Return those rows of an artifact that are still documents of that block."""
+async def _committed(
+    collection: Collection, block: Block, ids: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Return those documents that are still of that block, by id."""
     found = Document.get_pymongo_collection().find(
-        {
-            "_id": {"$in": table.column("document_id").to_pylist()},
-            "collection_id": collection.id,
-            "block_id": block.id,
-        },
-        {"_id": 1},
+        {"_id": {"$in": ids}, "collection_id": collection.id, "block_id": block.id}
     )
-    ids = pa.array([row["_id"] async for row in found], pa.string())
-    return table.filter(pc.is_in(table.column("document_id"), ids))
+    return {row["_id"]: row async for row in found}
 
 
 async def _change_signature(collection: Collection) -> None:

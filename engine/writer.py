@@ -49,6 +49,7 @@ from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stored import now
 from models.stores import Stores
+from models.vector_payload import point_payload
 
 logger = logging.getLogger(__name__)
 
@@ -229,23 +230,12 @@ async def _store_points(
     await stores.vectors.upsert(
         work.collection.id,
         output.ids,
-        [point_payload(work.block, document["object_id"]) for document in output.documents],
+        [point_payload(work.collection, document) for document in output.documents],
         vectors,
         block_id=work.block.id,
         epoch=work.block.epoch,
         progress=progress,
     )
-
-
-def point_payload(block: Block, object_id: str) -> dict[str, Any]:
-    """Return what a point says of the document that a block made."""
-    return {
-        "collection_id": block.collection_id,
-        "object_id": object_id,
-        "batch_id": block.batch_id,
-        "block_id": block.id,
-        "epoch": block.epoch,
-    }
 
 
 async def _make_true(

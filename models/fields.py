@@ -35,6 +35,7 @@ class FieldSpec(_Part):
     name: str
     type: FieldType
     required: bool = False
+    filterable: bool = True  # whether searches may filter by it
 
 
 _ACCEPTS: dict[FieldType, tuple[type, ...]] = {

@@ -1,7 +1,7 @@
 """Qdrant: a Qdrant collection for each collection of ours, so no search crosses namespaces.
 
 <prefix>_{collection_id}   named vectors as the collection declares; payload below
-payload                    collection_id object_id batch_id block_id epoch
+payload                    see `models.vector_payload`
 points                     id = document id; written before the document, found only through it
 
 A point without a committed document in MongoDB is invisible: searches read the documents they name.
@@ -27,24 +27,24 @@ from models.errors import Misconfigured, NotFound, StoreUnavailable
 from models.fields import VectorField, VectorKind
 from models.points import VectorRows
 from models.settings import QdrantSettings
+from models.vector_payload import field_indexes
+from models.vector_search import (
+    Hit,
+    Neighbour,
+    Ranking,
+    SearchOptions,
+    VectorQuery,
+    query_body,
+)
 
 _DISTANCES: Final = {"cosine": q.Distance.COSINE, "dot": q.Distance.DOT}
 _UPSERT_POINTS: Final = 500
-_UPSERT_NUMBERS: Final = 400_000  # of one request: 5 MB as JSON, where Qdrant takes 32
+_REQUEST_BYTES: Final = 6 * 1024 * 1024  # about; Qdrant takes 32 MiB
+_NUMBER_BYTES: Final = 12  # of a number as JSON
 _IN_FLIGHT: Final = 2
 _TIMEOUT_SECONDS: Final = 30
 _INDEXED: Final = ("object_id", "batch_id", "block_id")
 _FAILURES: Final = (ResponseHandlingException, UnexpectedResponse, HTTPError, OSError)
-
-
-class Hit:
-    """A point that was found."""
-
-    __slots__ = ("document_id", "score")
-
-    def __init__(self, document_id: str, score: float) -> None:
-        self.document_id = document_id
-        self.score = score
 
 
 class VectorStore:
@@ -69,8 +69,11 @@ class VectorStore:
         with _speaking():
             if not await self._qdrant.collection_exists(name):
                 await self._create(name, collection.vectors)
-            for field in _INDEXED:  # also where a crash left them out
-                await self._qdrant.create_payload_index(name, field, q.PayloadSchemaType.KEYWORD)
+            indexes = dict.fromkeys(_INDEXED, "keyword")
+            if collection.vectors:
+                indexes |= field_indexes(collection.output_fields)
+            for field, kind in indexes.items():  # also where a crash left them out
+                await self._qdrant.create_payload_index(name, field, q.PayloadSchemaType(kind))
         self._ensured.add(name)
 
     async def _create(self, name: str, vectors: Sequence[VectorField]) -> None:
@@ -105,6 +108,7 @@ class VectorStore:
         request that is done.
         """
         url = f"/collections/{self._name(collection_id)}/points?wait=true"
+        said = [orjson.dumps(payload) for payload in payloads]
         unless = {"must_not": [_later(block_id, epoch)]}
         gate = asyncio.Semaphore(_IN_FLIGHT)
 
@@ -112,7 +116,7 @@ class VectorStore:
             async with gate:
                 batch = {
                     "ids": ids[start:stop],
-                    "payloads": payloads[start:stop],
+                    "payloads": [orjson.Fragment(one) for one in said[start:stop]],
                     "vectors": {name: rows.wire(start, stop) for name, rows in vectors.items()},
                 }
                 body = orjson.dumps(
@@ -124,7 +128,7 @@ class VectorStore:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for start, stop in _requests(len(ids), vectors):
+                for start, stop in _requests([len(one) for one in said], vectors):
                     group.create_task(write(start, stop))
         except* _FAILURES as failures:
             self._ensured.discard(self._name(collection_id))  # Qdrant may have lost it
@@ -146,28 +150,50 @@ class VectorStore:
 
     async def search(
         self, collection_id: str, vector: Sequence[float], *, using: str, limit: int
-    ) -> list[Hit]:
-        """Return the nearest points, best first.
+    ) -> Ranking:
+        """Return the nearest points of one dense vector, best first; raises as `rank` does."""
+        query = VectorQuery(using, np.asarray(vector, dtype=np.float32))
+        return await self.rank(collection_id, [query], SearchOptions(limit))
+
+    async def rank(
+        self, collection_id: str, queries: Sequence[VectorQuery], options: SearchOptions
+    ) -> Ranking:
+        """Return the nearest points, best first; several queries are fused into one ranking.
 
         Raises:
-            NotFound: nothing was ever written to the collection.
+            NotFound: nothing was ever written to the collection, or of the document named.
             StoreUnavailable: Qdrant does not answer.
         """
+        found = await self._ask(collection_id, "query", queries, options)
+        return _hits(found["points"])
+
+    async def rank_objects(
+        self, collection_id: str, queries: Sequence[VectorQuery], options: SearchOptions
+    ) -> list[tuple[str, Ranking]]:
+        """Return the best objects with `options.per_object` points of each; raises as `rank`."""
+        found = await self._ask(collection_id, "query/groups", queries, options)
+        return [(str(group["id"]), _hits(group["hits"])) for group in found["groups"]]
+
+    async def _ask(
+        self,
+        collection_id: str,
+        route: str,
+        queries: Sequence[VectorQuery],
+        options: SearchOptions,
+    ) -> Any:
+        name = self._name(collection_id)
+        neighbours = [one.nearest for one in queries if isinstance(one.nearest, Neighbour)]
+        names = {one.collection_id: self._name(one.collection_id) for one in neighbours}
+        body = query_body(name, queries, options, names)
+        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         try:
-            found = await self._qdrant.query_points(
-                self._name(collection_id),
-                query=list(vector),
-                using=using,
-                limit=limit,
-                with_payload=False,
-            )
-        except UnexpectedResponse as error:
-            if error.status_code == 404:
-                raise NotFound("The collection has no vectors yet.") from error
-            raise _unavailable(error) from error
+            answer = await self._http.post(f"/collections/{name}/points/{route}", content=content)
+            if answer.status_code == 404:
+                raise NotFound("The collection has no vectors yet.")
+            answer.raise_for_status()
         except _FAILURES as error:
             raise _unavailable(error) from error
-        return [Hit(str(point.id), point.score) for point in found.points]
+        return orjson.loads(answer.content)["result"]
 
     async def count_block(self, collection_id: str, block_id: str, *, epoch: int) -> int:
         """Return how many points a block has written under an epoch."""
@@ -228,6 +254,10 @@ def _sparse_params(vector: VectorField) -> q.SparseVectorParams:
     return q.SparseVectorParams(modifier=q.Modifier.IDF if vector.idf else None)
 
 
+def _hits(points: Sequence[Mapping[str, Any]]) -> Ranking:
+    return [Hit(str(point["id"]), float(point["score"])) for point in points]
+
+
 def _later(block_id: str, epoch: int) -> dict[str, Any]:
     """Match points that the block wrote under a later epoch."""
     return {
@@ -238,15 +268,17 @@ def _later(block_id: str, epoch: int) -> dict[str, Any]:
     }
 
 
-def _requests(points: int, vectors: Mapping[str, VectorRows]) -> Iterator[tuple[int, int]]:
+def _requests(
+    payloads: Sequence[int], vectors: Mapping[str, VectorRows]
+) -> Iterator[tuple[int, int]]:
     """Cut points into requests of bounded size; a point larger than that goes alone."""
-    sizes = np.zeros(points, dtype=np.int64)
+    sizes = np.array(payloads, dtype=np.int64)
     for rows in vectors.values():
-        sizes += rows.sizes()
+        sizes = sizes + rows.sizes() * _NUMBER_BYTES
     ends = np.cumsum(sizes)
     start = 0
-    while start < points:
-        most = ends[start] - sizes[start] + _UPSERT_NUMBERS
+    while start < len(sizes):
+        most = ends[start] - sizes[start] + _REQUEST_BYTES
         fitting = int(np.searchsorted(ends, most, side="right"))
         stop = min(max(fitting, start + 1), start + _UPSERT_POINTS)
         yield start, stop

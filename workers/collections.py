@@ -254,7 +254,10 @@ def _require_default(entry: Passthrough, kind: FieldType | None, where: tuple[st
 def _output_fields(
     spec: ExtractorSpec, passthrough: Sequence[Passthrough], source: SourceSchema
 ) -> list[FieldSpec]:
-    outputs = [FieldSpec(name=output.name, type=output.type) for output in spec.outputs]
+    outputs = [
+        FieldSpec(name=output.name, type=output.type, filterable=output.filterable)
+        for output in spec.outputs
+    ]
     kept = [
         FieldSpec(
             name=entry.target,

@@ -5,24 +5,31 @@ from typing import Annotated
 
 import strawberry
 
+from graphql_api.collections.inputs import FilterInput
 from graphql_api.context import Info
-from graphql_api.documents.inputs import DocumentFilter, DocumentOrder, SearchQueryInput
+from graphql_api.documents.inputs import (
+    DocumentFilter,
+    DocumentOrder,
+    SearchQueryInput,
+    SearchVectorInput,
+)
 from graphql_api.documents.listing import list_documents
-from graphql_api.documents.searching import search_collection
 from graphql_api.documents.types import (
     Document,
     FacetValue,
     SearchDocumentsPayload,
-    SearchHit,
     show_document,
+    show_failed_search,
+    show_search,
 )
-from graphql_api.errors import user_error
 from graphql_api.listing import list_page
 from graphql_api.pagination import After, Before, Connection, First, Last, page_size
 from graphql_api.scalars import JSON, BigInt
 from models.document import Document as DocumentModel
 from models.errors import StrataError
+from models.vector_search import Fusion
 from workers.documents import count_facet
+from workers.searching import SearchRequest, search_documents
 
 CollectionId = Annotated[strawberry.ID, strawberry.argument(description="Id of the collection.")]
 Filter = Annotated[
@@ -104,31 +111,73 @@ class DocumentQuery:
             match={"object_id": object_id}, first=first, after=after, last=last, before=before,
         )  # fmt: skip
 
-    @strawberry.field(description="The documents of a collection nearest to a text or a vector.")
+    @strawberry.field(
+        description="The documents nearest to a text, a vector or a document: of a collection, of "
+        "several, or of all that come of a bucket. Several vectors are fused (hybrid search); "
+        "without `vectors` each collection's first one is searched."
+    )
     async def search_documents(
         self,
         info: Info,
-        collection_id: CollectionId,
         query: Annotated[SearchQueryInput, strawberry.argument(description="What to look for.")],
-        first: Annotated[int, strawberry.argument(description="How many hits; 1 to 100.")] = 10,
+        collection_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="Search one collection.")
+        ] = None,
+        collection_ids: Annotated[
+            list[strawberry.ID] | None, strawberry.argument(description="Search several.")
+        ] = None,
+        bucket_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="Search whatever reads a bucket, and reads that."),
+        ] = None,
+        vectors: Annotated[
+            list[SearchVectorInput] | None, strawberry.argument(description="Which vectors.")
+        ] = None,
+        fusion: Annotated[
+            Fusion, strawberry.argument(description="How rankings are fused.")
+        ] = Fusion.RRF,
+        filter: Annotated[
+            FilterInput | None,
+            strawberry.argument(description="On the documents' fields, and `object_id`."),
+        ] = None,
+        min_score: Annotated[
+            float | None, strawberry.argument(description="Leave out what scores less.")
+        ] = None,
+        hits_per_object: Annotated[
+            int | None,
+            strawberry.argument(description="Group by object: so many hits of each; 1 to 20."),
+        ] = None,
+        first: Annotated[
+            int, strawberry.argument(description="How many hits, or objects; 1 to 100.")
+        ] = 10,
+        offset: Annotated[
+            int, strawberry.argument(description="How many to pass over; 0 to 1000.")
+        ] = 0,
     ) -> SearchDocumentsPayload | None:
         """Search documents."""
         started = time.perf_counter()
+        context = info.context
         try:
             limit, _ = page_size(first, None)
-            found = await search_collection(
-                info.context,
-                collection_id,
-                text=None if query.text is None else query.text.value,
-                vector=None if query.vector is None else query.vector.value,
+            request = SearchRequest(
+                question=query.question(),
+                collection_id=collection_id,
+                collection_ids=collection_ids,
+                bucket_id=bucket_id,
+                vectors=[one.wanted() for one in vectors or []],
+                fusion=fusion,
+                accept=None if filter is None else filter.tree(),
+                min_score=min_score,
                 limit=limit,
+                offset=offset,
+                per_object=hits_per_object,
+            )
+            found = await search_documents(
+                context.scope, context.stores, context.services.encoder, request
             )
         except StrataError as error:
-            return SearchDocumentsPayload(
-                hits=[], took_ms=_since(started), user_errors=[user_error(error)]
-            )
-        hits = [SearchHit(score=score, document=show_document(one)) for score, one in found]
-        return SearchDocumentsPayload(hits=hits, took_ms=_since(started), user_errors=[])
+            return show_failed_search(error, took_ms=_since(started))
+        return show_search(found, grouped=hits_per_object is not None, took_ms=_since(started))
 
 
 def _since(started: float) -> float:

@@ -8,13 +8,15 @@ import strawberry
 from graphql_api.buckets.types import Object, show_object
 from graphql_api.collections.types import Collection, show_collection
 from graphql_api.context import Info
-from graphql_api.errors import UserError
+from graphql_api.errors import UserError, user_error
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.document import Document as DocumentModel
+from models.errors import StrataError
 from workers.documents import derived_from
+from workers.searching import Found, FoundObject
 
 _TIERS: Final = 32  # more than any chain has; a bound for what was written by hand
 
@@ -148,14 +150,61 @@ class FacetValue:
 class SearchHit:
     """A hit as shown."""
 
-    score: float = strawberry.field(description="Similarity; higher is nearer.")
+    score: float = strawberry.field(
+        description="Higher is nearer: a similarity, or what fusion made of several."
+    )
     document: Document = strawberry.field(description="The document.")
+
+
+@strawberry.type(description="An object that was found by its documents.")
+class SearchGroup:
+    """A group of hits as shown."""
+
+    object_id: strawberry.ID = strawberry.field(description="The object.")
+    score: float = strawberry.field(description="That of its nearest document, or the fused one.")
+    hits: list[SearchHit] = strawberry.field(description="Its documents, nearest first.")
 
 
 @strawberry.type(description="Answer to searchDocuments.")
 class SearchDocumentsPayload:
     """What was found."""
 
-    hits: list[SearchHit] = strawberry.field(description="Nearest first.")
+    hits: list[SearchHit] = strawberry.field(
+        description="Nearest first; those of all groups if grouped."
+    )
+    groups: list[SearchGroup] | None = strawberry.field(
+        description="The objects, nearest first; null unless `hitsPerObject` is given."
+    )
     took_ms: float = strawberry.field(description="Milliseconds in the server.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was searched.")
+
+
+def show_search(
+    found: list[Found] | list[FoundObject], *, grouped: bool, took_ms: float
+) -> SearchDocumentsPayload:
+    """Return what was found as shown."""
+    groups = [_show_group(one) for one in found if isinstance(one, FoundObject)]
+    hits = [_show_hit(one) for one in found if isinstance(one, Found)]
+    hits += [hit for group in groups for hit in group.hits]
+    return SearchDocumentsPayload(
+        hits=hits, groups=groups if grouped else None, took_ms=took_ms, user_errors=[]
+    )
+
+
+def show_failed_search(error: StrataError, *, took_ms: float) -> SearchDocumentsPayload:
+    """Return a refusal as shown."""
+    return SearchDocumentsPayload(
+        hits=[], groups=None, took_ms=took_ms, user_errors=[user_error(error)]
+    )
+
+
+def _show_hit(found: Found) -> SearchHit:
+    return SearchHit(score=found.score, document=show_document(found.document))
+
+
+def _show_group(found: FoundObject) -> SearchGroup:
+    return SearchGroup(
+        object_id=strawberry.ID(found.object_id),
+        score=found.score,
+        hits=[_show_hit(one) for one in found.found],
+    )

@@ -125,6 +125,14 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     assert (await api.ask("task", id=submitted["task"]["id"]))["batchId"] == batch_id
 
     await check_results(api, batch_id, collection_id)
+    hybrid = await api.ask(
+        "hybridSearch",
+        bucketId=bucket_id,
+        query={"text": "a game with a king"},
+        vectors=[{"feature": "strata://text@v1/embedding", "weight": 2}],
+        filter={"field": {"path": "title", "operator": "EQ", "value": "chess"}},
+    )
+    assert [len(group["hits"]) for group in hybrid["groups"]] == [1]
     await check_lists(api, batch_id, bucket_id, collection_id)
 
     await check_webhook(api, receiver, hook, batch_id)

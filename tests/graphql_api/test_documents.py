@@ -15,6 +15,7 @@ from models.fields import ExtractorChoice, VectorField
 from models.ids import new_id
 from models.points import DenseRows
 from models.stores import Stores
+from models.vector_payload import point_payload
 from tests.factories import (
     make_batch,
     make_block,
@@ -57,11 +58,10 @@ async def make_searchable(
     documents = [make_document(block, fields={"number": n}) for n in range(len(vectors))]
     await store(collection, batch, *documents)
     await stores.vectors.ensure(collection)
-    payload = {"batch_id": batch.id, "block_id": block.id, "epoch": 1}
     await stores.vectors.upsert(
         collection.id,
         [document.id for document in documents],
-        [{**payload, "object_id": document.object_id} for document in documents],
+        [point_payload(collection, document.to_mongo()) for document in documents],
         {"embedding": DenseRows(vectors)},
         block_id=block.id,
         epoch=1,
@@ -101,6 +101,32 @@ async def test_a_vector_finds_what_is_nearest(
     assert scores == sorted(scores, reverse=True)
     assert found["tookMs"] > 0
     assert numbers(one) == [3]
+
+
+GROUPED = """query($id: ID!, $query: SearchQueryInput!, $vectors: [SearchVectorInput!]) {
+  searchDocuments(collectionIds: [$id], query: $query, vectors: $vectors, hitsPerObject: 1,
+    filter: {field: {path: "number", operator: GT, value: 0}}, minScore: 0.1, offset: 1) {
+    hits { document { fields } } groups { objectId score hits { score document { id } } }
+    userErrors { code path }
+  }
+}"""
+
+
+async def test_groups_filters_and_pages_reach_the_search(
+    caller: GraphQL, stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    collection, _, documents = await make_searchable(namespace, stores, axes(4))
+    slanted = [1.0, 0.9, 0.8, 0.0, *[0.0] * (WIDTH - 4)]
+    ask = {"id": collection.id, "query": {"vector": slanted}}
+
+    found = await call(caller, GROUPED, **ask, vectors=[{"name": "embedding", "weight": 2.0}])
+    wrong = await call(caller, GROUPED, **ask, vectors=[{"feature": "strata://text@v1/no"}])
+
+    (group,) = found["groups"]
+    assert group["objectId"] == documents[2].object_id
+    assert [hit["document"]["id"] for hit in group["hits"]] == [documents[2].id]
+    assert [hit["document"]["fields"] for hit in found["hits"]] == [{"number": 2}]
+    assert (wrong["groups"], codes(wrong)) == (None, [("INVALID_INPUT", ["vectors", "0"])])
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300, -1.0])
@@ -248,7 +274,7 @@ async def test_a_store_that_fails_is_a_user_error_without_its_address(
     async def refuse(*_: Any, **__: Any) -> None:
         raise OSError("no route to 10.0.0.7:6333")
 
-    monkeypatch.setattr(stores.vectors._qdrant, "query_points", refuse)
+    monkeypatch.setattr(stores.vectors._http, "post", refuse)
 
     answer = await search(caller, collection, vector=towards(0))
 

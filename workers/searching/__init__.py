@@ -1,0 +1,13 @@
+"""Searching documents: which vectors, compared with what, ranked how, and who may be seen."""
+
+from workers.searching.request import Found, FoundObject, Question, SearchRequest, WantedVector
+from workers.searching.search import search_documents
+
+__all__ = [
+    "Found",
+    "FoundObject",
+    "Question",
+    "SearchRequest",
+    "WantedVector",
+    "search_documents",
+]
