@@ -17,6 +17,7 @@ from models.fields import ExtractorChoice
 CATALOG: Final = {
     "audio@v1": "engine.extractors.audio:AudioExtractor",
     "document@v1": "engine.extractors.document:DocumentExtractor",
+    "embed_api@v1": "engine.extractors.embed_api:EmbedApiExtractor",
     "image@v1": "engine.extractors.image:ImageExtractor",
     "late_interaction@v1": "engine.extractors.late_interaction:LateInteractionExtractor",
     "ocr@v1": "engine.extractors.ocr:OcrExtractor",

@@ -48,6 +48,16 @@ class SplitParameters(Parameters):
         return self
 
 
+class WordSplitParameters(SplitParameters):
+    """The same where no tokenizer is at hand."""
+
+    @model_validator(mode="after")
+    def _words_have_no_tokens(self) -> Self:
+        if self.split_by == "tokens":
+            raise ValueError("split_by tokens is of nets that run here; split by words")
+        return self
+
+
 @dataclass
 class Pieces:
     """Columns of the documents to be, before their vectors."""

@@ -19,8 +19,9 @@ class EmbeddingEndpoint(BaseModel):
     texts_per_request: int = Field(default=64, ge=1, le=2048)
     in_flight: int = Field(default=4, ge=1, le=64)  # requests of each process
     timeout_seconds: float = Field(default=30.0, gt=0)
-    attempts: int = Field(default=6, ge=1, le=20)
-    patience_seconds: float = Field(default=120.0, gt=0)  # waited for one request, retries included
+    attempts: int = Field(default=3, ge=1, le=20)  # at one request, while somebody waits for it
+    # Waited before an attempt, at most: a longer wait is the engine's, which keeps no process busy.
+    patience_seconds: float = Field(default=10.0, ge=0)
 
 
 Endpoints: TypeAlias = Mapping[str, EmbeddingEndpoint]

@@ -1,15 +1,15 @@
 """sparse@v1: splits a text into pieces and weighs the terms of each; one document a piece."""
 
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from engine.nets import NetError
 from engine.nets.bm25 import Language, TermWeights, require_bm25
 from engine.nets.token_nets import SpladeNet
-from engine.pieces import INPUTS, OUTPUTS, SplitParameters, split_rows
+from engine.pieces import INPUTS, OUTPUTS, WordSplitParameters, split_rows
 from engine.spec import Extraction, Extractor, ExtractorSpec, Parameters, Progress
 from engine.vector_columns import sparse_column
 from models.errors import ExtractorUnavailable
@@ -20,7 +20,7 @@ VECTOR: Final = "terms"
 BM25: Final = "bm25"
 
 
-class SparseParameters(SplitParameters):
+class SparseParameters(WordSplitParameters):
     """How to split, and what weighs the terms."""
 
     net: str = Field(
@@ -37,12 +37,6 @@ class SparseParameters(SplitParameters):
         256, gt=0, le=100_000, description="BM25: words of a piece, on average."
     )
     token_budget: int = Field(512, ge=16, le=65_536, description="Tokens in one call of the net.")
-
-    @model_validator(mode="after")
-    def _words_have_no_tokens(self) -> Self:
-        if self.split_by == "tokens":
-            raise ValueError("split_by tokens is of nets; split by words")
-        return self
 
 
 def _vectors(parameters: Parameters, _: Path) -> tuple[VectorField, ...]:

@@ -107,7 +107,7 @@ GROUPED = """query($id: ID!, $query: SearchQueryInput!, $vectors: [SearchVectorI
   searchDocuments(collectionIds: [$id], query: $query, vectors: $vectors, hitsPerObject: 1,
     filter: {field: {path: "number", operator: GT, value: 0}}, minScore: 0.1, offset: 1) {
     hits { document { fields } } groups { objectId score hits { score document { id } } }
-    userErrors { code path }
+    userErrors { code message path }
   }
 }"""
 

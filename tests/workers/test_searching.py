@@ -492,16 +492,16 @@ async def test_a_stranger_finds_nothing_of_it(
         await stranger.search(Question(document_id=documents[0].id), collection_id=own.id)
 
 
-async def test_a_text_is_found_by_its_meaning_and_by_its_words(
-    library: Library, bucket: Bucket
-) -> None:
+async def test_a_text_is_found_by_its_meaning_and_by_its_words(library: Library) -> None:
     """From the extractor to the answer: the number is in no embedding, the kitten in no word."""
     texts = ["A cat sleeps on the sofa.", "Order XK4711 has left.", "Bread is baked in ovens."]
     chosen = choice("text@v1", terms="english")
+    bucket = make_bucket(library.namespace.id)
     collection = make_collection(
         bucket,
         extractor=chosen,
         input_mappings=[InputMapping(input="text", path="content")],
+        output_fields=FIELDS,
         vectors=list(require_available(chosen, library.stores.settings.cache)),
     )
     objects = [
