@@ -122,7 +122,22 @@ def _spans(text: str, by: SplitBy, *, size: int, overlap: int) -> Iterator[Span]
 def _packed(text: str, span: Span, *, size: int, overlap: int) -> Iterator[Span]:
     """Cut a part of a text down to `size` characters: at paragraphs first, in words last."""
     cuts = (_trimmed_paragraphs, _lines, _trimmed_sentences, _words)
-    return _trimmed(text, pack(text, span, size=size, overlap=overlap, cuts=cuts))
+    return _forward(_trimmed(text, pack(text, span, size=size, overlap=overlap, cuts=cuts)))
+
+
+def _forward(spans: Iterable[Span]) -> Iterator[Span]:
+    """Leave out each span that the next one holds: without its blanks one may shrink to that."""
+    before: Span | None = None
+    for span in spans:
+        if before is not None and before[0] < span[0]:
+            if before[1] >= span[1]:
+                continue
+            yield before
+        elif before is not None and before[1] >= span[1]:
+            continue
+        before = span
+    if before is not None:
+        yield before
 
 
 def _sections(text: str, *, size: int, overlap: int) -> Iterator[Span]:

@@ -31,7 +31,7 @@ class Attempts:
         """Raise TooManyAttempts while an address has to wait."""
         left = self._waiting.get(address, 0.0) - time.monotonic()
         if left > 0:
-            raise TooManyAttempts(left)
+            raise _refusal(left)
         self._waiting.pop(address, None)
 
     async def count(self, address: str) -> None:
@@ -43,4 +43,12 @@ class Attempts:
             self._waiting[address] = time.monotonic() + seconds
             if len(self._waiting) > _ADDRESSES:
                 self._waiting.popitem(last=False)
-            raise TooManyAttempts(seconds) from error
+            raise _refusal(seconds) from error
+
+
+def _refusal(seconds: float) -> TooManyAttempts:
+    error = TooManyAttempts(
+        "Too many keys from this address opened nothing.", hint="Check the key, then wait."
+    )
+    error.retry_after = seconds
+    return error

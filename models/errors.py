@@ -98,16 +98,6 @@ class TooManyAttempts(Transient):
 
     code = "TOO_MANY_ATTEMPTS"
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(
-            "Too many keys from this address opened nothing.", hint="Check the key, then wait."
-        )
-        self.retry_after = seconds
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip between processes."""
-        return (TooManyAttempts, (self.retry_after,))
-
 
 class IdempotencyInProgress(Transient):
     """The first request with this idempotency key has not ended yet."""

@@ -46,6 +46,12 @@ async def test_query_mutation_and_subscription_work_offline(
         await page.fill("#api-key", namespace.api_key)
         await page.press("Enter")
         await page.wait_for("document.querySelector('#connection').dataset.state === 'good'")
+        # The editor begins anew when it has the schema; before that it would lose what is typed.
+        await page.wait_for(f"!!{QUERY}.options.lint?.schema", 20)
+        # Without a key the schema is refused, which the browser notes; from here on nothing may be.
+        assert all("403" in error for error in page.console_errors), page.console_errors
+        page.console_errors.clear()
+        page.failed_requests.clear()
 
         read = await run(page, operation("batch"), {"id": draft.batch_id}, "DRAFT")
         sent = await run(page, operation("submitBatch"), {"batchId": draft.batch_id}, "taskId")

@@ -18,6 +18,7 @@ ACCEPTED = {
     FieldType.DATETIME: {"moment", "day"},
     FieldType.OBJECT: {"object"},
     FieldType.ARRAY: {"array"},
+    FieldType.BLOB: TEXTS,
 }
 
 

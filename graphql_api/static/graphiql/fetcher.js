@@ -31,6 +31,7 @@ async function post(endpoint, operation, headers, key) {
   }
   const result = await readResult(response);
   if (response.status === 401 || isRefusal(result.errors)) key.refused();
+  else if (response.status === 403) key.forbidden();
   else key.accepted();
   return result;
 }

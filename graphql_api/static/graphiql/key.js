@@ -45,6 +45,8 @@ export function watchKey(page) {
       return value && !named ? { authorization: `Bearer ${value}`, ...typed } : { ...typed };
     },
     accepted: () => report("good", "Connected"),
+    /** A good key without the right to this one operation is good all the same. */
+    forbidden: () => (field.value ? report("good", "Connected") : report("bad", "Key needed")),
     refused: () => report("bad", field.value ? "Key refused" : "Key needed"),
     unreachable: () => report("bad", "Server unreachable"),
     onSettled: (listener) => settled.push(listener),
