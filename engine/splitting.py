@@ -126,15 +126,14 @@ def _packed(text: str, span: Span, *, size: int, overlap: int) -> Iterator[Span]
 
 
 def _forward(spans: Iterable[Span]) -> Iterator[Span]:
-    """Leave out each span that the next one holds: without its blanks one may shrink to that."""
+    """Leave out each span that a neighbour holds: without its blanks one may shrink to that."""
     before: Span | None = None
     for span in spans:
-        if before is not None and before[0] < span[0]:
+        if before is not None:
             if before[1] >= span[1]:
                 continue
-            yield before
-        elif before is not None and before[1] >= span[1]:
-            continue
+            if before[0] < span[0]:
+                yield before
         before = span
     if before is not None:
         yield before

@@ -15,7 +15,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.events import STATUS_EVENTS, Event, EventType, append_event
 from models.states import BatchStatus, origins
-from models.stored import Namespaced, now
+from models.stored import Namespaced, now, server_time_in
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -197,9 +197,6 @@ async def claim_batch(
     out.
     """
     batches = Batch.get_pymongo_collection()
-    lease = {
-        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": lease_seconds * 1000}
-    }
     before = await batches.find_one_and_update(
         {
             "_id": batch_id,
@@ -214,7 +211,7 @@ async def claim_batch(
                     "sequence": {"$add": ["$sequence", 1]},
                     "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
                     "updated_at": "$$NOW",
-                    "lease_until": lease,
+                    "lease_until": server_time_in(lease_seconds),
                     "reason": None,
                 }
             }
@@ -233,12 +230,9 @@ async def claim_batch(
 
 async def renew_batch(batch_id: str, epoch: int, *, lease_seconds: float) -> bool:
     """Keep a batch that we still hold; False when another epoch has it."""
-    lease = {
-        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": lease_seconds * 1000}
-    }
     result = await Batch.get_pymongo_collection().update_one(
         {"_id": batch_id, "epoch": epoch, "status": str(BatchStatus.PROCESSING)},
-        [{"$set": {"lease_until": lease}}],
+        [{"$set": {"lease_until": server_time_in(lease_seconds)}}],
     )
     return result.matched_count == 1
 

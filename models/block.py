@@ -16,7 +16,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.errors import ErrorCategory
 from models.ids import new_id
 from models.states import BLOCK_LIVE, BlockStatus, block_origins
-from models.stored import Namespaced, now
+from models.stored import Namespaced, now, server_time_in
 
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
 _INHERITED = {
@@ -149,10 +149,6 @@ class Block(Namespaced):
         ]
 
 
-def _lease(seconds: float) -> dict[str, Any]:
-    return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": seconds * 1000}}
-
-
 async def insert_blocks(blocks: Sequence[Block]) -> None:
     """Store the blocks of a submit attempt; they count once the batch names the attempt."""
     if blocks:
@@ -190,7 +186,7 @@ async def claim_block(
                         ]
                     },
                     "started_at": "$$NOW",
-                    "lease_until": _lease(lease_seconds),
+                    "lease_until": server_time_in(lease_seconds),
                 }
             }
         ],
@@ -242,7 +238,7 @@ async def put_off_rows(
 async def renew_block(block: Block, *, lease_seconds: float) -> bool:
     """Prolong a lease that we still hold; False when it is another's by now."""
     result = await Block.get_pymongo_collection().update_one(
-        _held(block), [{"$set": {"lease_until": _lease(lease_seconds)}}]
+        _held(block), [{"$set": {"lease_until": server_time_in(lease_seconds)}}]
     )
     return result.matched_count == 1
 

@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models.errors import IdempotencyInProgress, IdempotencyKeyReused
 from models.ids import request_id
-from models.stored import Stored, now
+from models.stored import Stored, now, server_time_in
 
 LEASE_SECONDS: Final = 60.0
 
@@ -147,7 +147,7 @@ async def _join(request: IdempotentRequest) -> Claim | IdempotentRequest | None:
 
 async def renew_claim(claim: Claim) -> None:
     """Keep a claim while its work goes on."""
-    lease = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": int(LEASE_SECONDS)}}
+    lease = server_time_in(LEASE_SECONDS)
     await IdempotentRequest.get_pymongo_collection().update_one(
         {"_id": claim.id, "epoch": claim.epoch}, [{"$set": {"lease_until": lease}}]
     )

@@ -13,7 +13,7 @@ from pymongo import DESCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.ids import new_id
-from models.stored import Namespaced, now
+from models.stored import Namespaced, now, server_time_in
 
 NEVER: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")  # null would sort below all
 
@@ -182,16 +182,13 @@ async def claim_run(schedule_id: str, *, lease_seconds: float) -> ScheduleRun | 
     )
     if first is None:
         return None
-    lease = {
-        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": lease_seconds * 1000}
-    }
     taken = await runs.find_one_and_update(
         {
             "_id": first["_id"],
             "status": str(RunStatus.PENDING),
             "$expr": {"$lte": ["$lease_until", "$$NOW"]},
         },
-        [{"$set": {"lease_until": lease}}],
+        [{"$set": {"lease_until": server_time_in(lease_seconds)}}],
     )
     return None if taken is None else ScheduleRun.model_validate(taken)
 

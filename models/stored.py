@@ -16,6 +16,12 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def server_time_in(seconds: float) -> dict[str, Any]:
+    """Return the server's time so many seconds ahead, as an expression of an update pipeline."""
+    amount = int(seconds * 1000)
+    return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": amount}}
+
+
 class Stored(beanie.Document):
     """A document with an id of ours."""
 

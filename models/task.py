@@ -15,7 +15,7 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.states import BatchStatus
-from models.stored import Namespaced, now
+from models.stored import Namespaced, now, server_time_in
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 _LIVE: Final = [str(BatchStatus.QUEUED), str(BatchStatus.PROCESSING)]
@@ -105,7 +105,7 @@ async def claim_task(task_id: str, *, lease_seconds: float) -> Task | None:
                     "attempts": {"$add": ["$attempts", 1]},
                     "sequence": {"$add": ["$sequence", 1]},
                     "updated_at": "$$NOW",
-                    "lease_until": _from_now(lease_seconds),
+                    "lease_until": server_time_in(lease_seconds),
                 }
             }
         ],
@@ -129,14 +129,10 @@ async def change_task(
                     **{name: {"$literal": value} for name, value in values.items()},
                     "sequence": {"$add": ["$sequence", 1]},
                     "updated_at": "$$NOW",
-                    "lease_until": _from_now(lease_seconds),
+                    "lease_until": server_time_in(lease_seconds),
                 }
             }
         ],
         return_document=ReturnDocument.AFTER,
     )
     return None if row is None else Task.model_validate(row)
-
-
-def _from_now(seconds: float) -> dict[str, Any]:
-    return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": seconds * 1000}}

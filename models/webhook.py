@@ -7,14 +7,14 @@ of concurrent requests and its circuit breaker need no agreement between process
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.events import Entry, EventType, SubjectType, append_notice
-from models.stored import Namespaced, now
+from models.stored import Namespaced, now, server_time_in
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 DISABLE_AFTER_DAYS: Final = 5
@@ -140,7 +140,14 @@ async def claim_webhook(webhook_id: str, *, lease_seconds: float) -> Webhook | N
                 ]
             },
         },
-        [{"$set": {"epoch": {"$add": ["$epoch", 1]}, "lease_until": _later(lease_seconds)}}],
+        [
+            {
+                "$set": {
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "lease_until": server_time_in(lease_seconds),
+                }
+            }
+        ],
         return_document=ReturnDocument.AFTER,
     )
     return None if row is None else Webhook.model_validate(row)
@@ -155,7 +162,7 @@ async def renew_webhook(webhook: Webhook, *, lease_seconds: float) -> Webhook | 
             "enabled": True,
             "$expr": {"$lte": ["$breaker_until", "$$NOW"]},
         },
-        [{"$set": {"lease_until": _later(lease_seconds)}}],
+        [{"$set": {"lease_until": server_time_in(lease_seconds)}}],
         return_document=ReturnDocument.AFTER,
     )
     return None if row is None else Webhook.model_validate(row)
@@ -221,9 +228,3 @@ async def disable_webhook(session: AsyncClientSession, webhook: Webhook, reason:
         data={"webhookId": webhook.id, "url": webhook.url, "reason": reason},
     )
     return True
-
-
-def _later(seconds: float) -> dict[str, Any]:
-    return {
-        "$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(seconds * 1000)}
-    }

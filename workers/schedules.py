@@ -290,14 +290,12 @@ async def _run(stores: Stores, scope: Scope, schedule: Schedule, run: ScheduleRu
         await publish(stores, scope.namespace_id)  # whatever is committed has its place
         since = schedule.through if schedule.selection is Selection.CHANGED else None
         run = await begin_run(run, since=since, until=await read_position(scope.namespace_id))
-    objects = 0
     async for ids in _chosen(scope, schedule, run):
         await _require_batch(stores, scope, schedule, run)
         try:
             await add_objects(stores, scope, run.batch_id, ids)
         except IllegalTransition:
             break  # an earlier attempt got as far as to submit it
-        objects += len(ids)
     batch = await scope.find(Batch, run.batch_id)
     if batch is None:
         await _end(stores, schedule, run, RunStatus.EMPTY, message="Nothing to take.")

@@ -20,6 +20,7 @@ from workers.uploads import sweep_uploads
 
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
+_TENDED: Final = (sweep_uploads, tend_schedules, roll_up_all)  # after the batches, in this order
 
 
 async def sweep_forever(stores: Stores, engine: Engine) -> None:
@@ -38,18 +39,11 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         return
     for batch_id in due:
         await look(stores, engine, batch_id)
-    try:
-        await sweep_uploads(stores)
-    except (PyMongoError, StrataError) as error:
-        logger.warning("Sweep: uploads wait: %s", type(error).__name__)
-    try:
-        await tend_schedules(stores)
-    except PyMongoError as error:
-        logger.warning("Sweep: schedules wait: %s", type(error).__name__)
-    try:
-        await roll_up_all(stores)
-    except PyMongoError as error:
-        logger.warning("Sweep: the rollups wait: %s", type(error).__name__)
+    for tend in _TENDED:
+        try:
+            await tend(stores)
+        except (PyMongoError, StrataError) as error:
+            logger.warning("Sweep: %s waits: %s", tend.__name__, type(error).__name__)
 
 
 async def listen(stores: Stores, engine: Engine) -> None:
