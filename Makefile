@@ -14,7 +14,7 @@ up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
 
 test: $(INSTALLED) chromium check  ## everything that CI runs
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)  ## linters, types, import contracts, schema
 	$(BIN)/ruff check .
