@@ -19,7 +19,7 @@ LIMIT_SECONDS: Final = 0.5
 _WARM_RUNS: Final = 3
 _GIVEN_UP: Final = 30.0
 SEARCH: Final = """query($id: ID!, $text: String!) {
-  searchDocuments(collectionId: $id, query: {text: $text}, limit: 1) {
+  searchDocuments(collectionId: $id, query: {text: $text}, first: 1) {
     hits { score document { fields } } } }"""
 
 

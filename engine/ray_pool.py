@@ -26,7 +26,8 @@ from models.errors import ExtractorDied, PoolUnavailable
 from models.fields import ExtractorChoice
 
 logger = logging.getLogger(__name__)
-_IDLE_SECONDS: Final = 10.0  # of an actor that reserves a CPU
+_IDLE_SECONDS: Final = 10.0  # of an actor that reserves a CPU, while another pool waits for one
+_SPARE_SECONDS: Final = 60.0  # of such an actor while nobody here waits
 _RETIRE_SECONDS: Final = 600.0  # of the last actor of a pool that nobody warmed
 _START_SECONDS: Final = 120.0
 _GROWTH_PAUSE: Final = 5.0  # after an actor beyond the first did not start
@@ -65,9 +66,10 @@ class RayPools:
         self._pool(choice).warm()
 
     def shrink(self) -> None:
-        """Give back processes that have been idle for a while."""
+        """Give back processes that have been idle for a while: sooner if another pool waits."""
+        waiting = any(pool.waits for pool in self._pools.values())
         for pool in self._pools.values():
-            pool.shrink()
+            pool.shrink(spare=_IDLE_SECONDS if waiting else _SPARE_SECONDS)
 
     def close(self) -> None:
         """End every process."""
@@ -110,6 +112,11 @@ class RayPool:
         """Processes that live or start."""
         return len(self._members)
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether calls wait here for a process."""
+        return bool(self._queue)
+
     async def extract(self, rows: pa.RecordBatch, progress: ProgressClock) -> Extraction:
         """Extract on an idle actor.
 
@@ -138,10 +145,10 @@ class RayPool:
         if not self._members:
             self._start()
 
-    def shrink(self) -> None:
-        """Give back actors that have been idle for a while; the free one stays far longer."""
+    def shrink(self, *, spare: float) -> None:
+        """Give back actors idle for `spare` seconds; the one that reserves nothing stays longer."""
         for member in tuple(self._members):
-            limit = _IDLE_SECONDS if member.reserves else _RETIRE_SECONDS
+            limit = spare if member.reserves else _RETIRE_SECONDS
             if member.idle_for() > limit and (member.reserves or not self._keep):
                 self._discard(member)
 

@@ -71,7 +71,7 @@ async def test_a_pool_grows_when_calls_wait_and_shrinks_when_idle(
 
     ray_pools.shrink()
     assert pool.processes == 2  # not idle for long enough
-    monkeypatch.setattr("engine.ray_pool._IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.ray_pool._SPARE_SECONDS", 0.0)
     async with asyncio.timeout(20):
         while pool.processes > 1:
             await asyncio.sleep(0.1)
@@ -82,6 +82,25 @@ async def test_a_pool_grows_when_calls_wait_and_shrinks_when_idle(
     await asyncio.sleep(0.01)
     ray_pools.shrink()
     assert pool.processes == 0
+
+
+async def test_an_idle_process_goes_sooner_when_another_pool_waits(
+    ray_pools: "RayPools", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, other = pool_of(ray_pools, choice("slow@v1", seconds=0.1)), choice("constant@v1")
+    async with asyncio.timeout(30):
+        while pool.processes < 2 or not all(member.ready for member in pool._members):
+            await asyncio.gather(*(extract(pool) for _ in range(4)))
+    monkeypatch.setattr("engine.ray_pool._IDLE_SECONDS", 0.0)
+    ray_pools.shrink()
+    assert pool.processes == 2
+
+    waiting = asyncio.create_task(extract(pool_of(ray_pools, other)))
+    await asyncio.sleep(0.01)
+    ray_pools.shrink()
+
+    assert pool.processes == 1
+    await waiting
 
 
 def _reserved_memory() -> float:
