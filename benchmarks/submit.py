@@ -16,7 +16,7 @@ LIMIT_SECONDS: Final = 1.5
 LIMIT_MB: Final = 300
 
 
-def run(objects: int = 10_000, runs: int = 5, large: int = 50_000) -> dict[str, object]:
+def run(objects: int = 10_000, runs: int = 5, large: int = 200_000) -> dict[str, object]:
     """Measure and return the figures; `large` objects are submitted once, for their memory."""
     with running_product() as product:
         seconds, memory = asyncio.run(_measure(product, objects, runs, large))

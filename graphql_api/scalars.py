@@ -15,12 +15,13 @@ BigInt = NewType("BigInt", int)
 _RFC_3339: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
+_SHOWN: Final = len("2026-01-31T12:00:00.000")
 _DIGITS: Final = re.compile(r"-?\d{1,40}", re.ASCII)
 
 
 def _print_time(value: datetime) -> str:
-    moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = value.astimezone(UTC) if value.utcoffset() else value
+    return f"{moment.isoformat(timespec='milliseconds')[:_SHOWN]}Z"
 
 
 def _parse_time(value: object) -> datetime:

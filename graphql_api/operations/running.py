@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graphql_api.context import Context
 from graphql_api.errors import Refused, present
 from graphql_api.operations.awaiting import is_awaitable
 from graphql_api.operations.charging import Charge, Charging
 from graphql_api.operations.documents import Documents, Invalid, Operation
+from graphql_api.operations.executing import Executor
 from graphql_api.operations.limits import refuse_cost
 from graphql_api.operations.trusted import TrustedDocuments, is_registration
 from graphql_api.permissions import may_introspect
@@ -178,7 +178,7 @@ class Operations:
             context_value=context,
             variable_values=dict(ready.variables),
             operation_name=ready.operation.name,
-            executor_class=StrawberryGraphQLCoreExecutionContext,
+            executor_class=Executor,
             is_awaitable=is_awaitable,
             hide_suggestions=True,
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from graphql import ExecutionResult
-from graphql.execution import Executor, create_source_event_stream
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from graphql.execution import create_source_event_stream
 
 from graphql_api.context import Context
 from graphql_api.operations.awaiting import is_awaitable
 from graphql_api.operations.documents import Invalid
+from graphql_api.operations.executing import Executor
 from graphql_api.operations.rendering import Renderings
 from graphql_api.operations.running import Answer, Operations, Ready
 from graphql_api.permissions import rights_of
@@ -65,8 +65,8 @@ class Subscription:
             await frames.aclose()
             await events.aclose()
 
-    def _build(self) -> Executor[Any]:
-        executor = StrawberryGraphQLCoreExecutionContext.build(
+    def _build(self) -> Executor:
+        executor = Executor.build(
             self._operations.schema,
             self._ready.operation.document,
             context_value=self._context,
@@ -77,23 +77,23 @@ class Subscription:
         )
         if isinstance(executor, list):
             raise Invalid(executor)
-        return executor
+        return cast("Executor", executor)
 
     async def _render_all(
-        self, events: AsyncGenerator[Any, None], executor: Executor[Any]
+        self, events: AsyncGenerator[Any, None], executor: Executor
     ) -> AsyncGenerator[Frame, None]:
         async for event in events:
             payload = await self._render(event, executor)
             yield Frame(payload, getattr(event, "cursor", None))
 
-    async def _render(self, event: Any, executor: Executor[Any]) -> bytes:
+    async def _render(self, event: Any, executor: Executor) -> bytes:
         shared = getattr(event, "renderings", None)
         if isinstance(shared, Renderings):
             return await shared.get(self._cohort, lambda: self._execute(event, executor))
         made = self._execute(event, executor)
         return made if isinstance(made, bytes) else await made
 
-    def _execute(self, event: Any, executor: Executor[Any]) -> bytes | Awaitable[bytes]:
+    def _execute(self, event: Any, executor: Executor) -> bytes | Awaitable[bytes]:
         """Execute one event, with loaders of its own: it must see the present.
 
         Most selections have nothing to wait for; they are done at once, without a task.
