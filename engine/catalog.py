@@ -1,4 +1,7 @@
-"""The list of extractors, as names of classes: importing this module imports none of them."""
+"""The list of extractors, as names of classes: importing this module imports none of them.
+
+Beside the built-in ones there are the plug-ins that the operator allows (`engine.plugins`).
+"""
 
 import hashlib
 import importlib
@@ -9,6 +12,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
+from engine.plugins import SETTING, allowed_plugins, installed_plugins, load_plugin
 from engine.spec import Extractor, ExtractorSpec, Parameters
 from models.endpoints import Endpoints
 from models.errors import InvalidParameters, UnknownExtractor
@@ -28,22 +32,44 @@ CATALOG: Final = {
 }
 
 
-@lru_cache
+def labels() -> list[str]:
+    """Return what may be asked for: the built-in extractors, and the plug-ins allowed here."""
+    return sorted({*CATALOG, *allowed_plugins()})
+
+
+def is_builtin(label: str) -> bool:
+    """Tell whether it is ours; a plug-in of the same name is never loaded."""
+    return label in CATALOG
+
+
 def extractor_class(label: str) -> type[Extractor]:
     """Return the class behind `name@version`.
 
     Raises:
-        UnknownExtractor: no such name and version.
+        UnknownExtractor: no such name and version, or a plug-in that is not allowed here.
+        ExtractorUnavailable: an allowed plug-in that cannot be loaded.
     """
-    if label not in CATALOG:
-        known = ", ".join(sorted(CATALOG))
-        raise UnknownExtractor(f"No extractor {label!r}.", hint=f"Known: {known}.")
-    module, _, name = CATALOG[label].partition(":")
+    if label in CATALOG:
+        return _builtin_class(CATALOG[label])
+    if label in allowed_plugins():
+        return load_plugin(label)
+    if label in installed_plugins():
+        raise UnknownExtractor(
+            f"The plug-in {label} is installed but not allowed here.",
+            path=("extractor", "name"),
+            hint=f"The operator names it in {SETTING}.",
+        )
+    raise UnknownExtractor(f"No extractor {label!r}.", hint=f"Known: {', '.join(labels())}.")
+
+
+@lru_cache
+def _builtin_class(path: str) -> type[Extractor]:
+    module, _, name = path.partition(":")
     return cast(type[Extractor], getattr(importlib.import_module(module), name))
 
 
 def extractor_spec(label: str) -> ExtractorSpec:
-    """Return an extractor's spec; raises UnknownExtractor."""
+    """Return an extractor's spec; raises UnknownExtractor or ExtractorUnavailable."""
     return extractor_class(label).spec
 
 

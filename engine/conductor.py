@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.catalog import default_choice
 from engine.inputs import InputReader
+from engine.plugins import allow_plugins
 from engine.ray_pool import RayPools
 from engine.runner import BatchRun
 from engine.slots import Slots
@@ -31,6 +32,7 @@ class Conductor:
 
     def __init__(self, settings: Settings, size: int) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+        allow_plugins(settings.extractors.plugins)
         self._settings = settings
         self._owner = new_id("sub")
         self._pools = RayPools(

@@ -1,11 +1,13 @@
 """One process with one extractor. Imports no store and no Ray: it must be there in a moment."""
 
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from engine.catalog import make_extractor
-from engine.spec import Extraction
+from engine.plugins import allow_plugins
+from engine.spec import Extraction, Extractor
 from models.endpoints import Endpoints
 from models.fields import ExtractorChoice
 
@@ -16,14 +18,26 @@ class ExtractorProcess:
     `RayPool` wraps it into a Ray actor.
     """
 
+    _extractor: Extractor
+
     def __init__(
-        self, choice: ExtractorChoice, cache: Path, endpoints: Endpoints | None = None
+        self,
+        choice: ExtractorChoice,
+        cache: Path,
+        endpoints: Endpoints | None = None,
+        plugins: tuple[str, ...] = (),
     ) -> None:
-        self._extractor = make_extractor(choice, cache, endpoints)
+        allow_plugins(plugins)
+        self._make = partial(make_extractor, choice, cache, endpoints)
         self._done = 0
 
     def setup(self) -> None:
-        """Load what the extractor needs."""
+        """Load what the extractor needs; here, and not before, a plug-in is imported.
+
+        Raises:
+            ExtractorUnavailable: it cannot be loaded in this process.
+        """
+        self._extractor = self._make()
         self._extractor.setup()
 
     def extract(self, rows: pa.RecordBatch) -> Extraction:

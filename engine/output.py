@@ -45,8 +45,17 @@ class Work:
             self.stages[stage] = self.stages.get(stage, 0.0) + spent
 
     @property
+    def label(self) -> str:
+        """Of the collection's extractor; known also where the extractor is not there any more."""
+        return self.collection.extractor.label
+
+    @property
     def spec(self) -> ExtractorSpec:
-        """The spec of the collection's extractor; raises UnknownExtractor."""
+        """The spec of the collection's extractor.
+
+        Raises:
+            UnknownExtractor, ExtractorUnavailable: it is a plug-in, and was taken away.
+        """
         return extractor_spec(self.collection.extractor.label)
 
 
@@ -97,7 +106,7 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction, put_off: P
             namespace_id=work.batch.namespace_id,
             collection_id=work.collection.id,
             source_id=parents[row]["source_id"],
-            extractor=work.spec.label,
+            extractor=work.label,
             ordinal=int(ordinal),
         )
         for row, ordinal in zip(index.tolist(), ordinals.tolist(), strict=True)
@@ -126,7 +135,7 @@ def _main_failure(work: Work, failures: Iterable[RowFailure]) -> Failure | None:
     by_cause: dict[tuple[str, str, str], list[Failure]] = {}
     for one in failures:
         failure = Failure(
-            extractor=work.spec.label, category=one.category, message=one.message, hint=one.hint,
+            extractor=work.label, category=one.category, message=one.message, hint=one.hint,
             rows=1,
         )  # fmt: skip
         by_cause.setdefault(failure.cause, []).append(failure)
@@ -197,7 +206,7 @@ def _history(work: Work, earlier: str | None) -> list[dict[str, Any]] | None:
         return None
     started = work.block.started_at or now()
     entry = {
-        "extractor": work.spec.label,
+        "extractor": work.label,
         "parametersHash": work.collection.extractor.parameters_hash,
         "collectionId": work.collection.id,
         "blockId": work.block.id,
@@ -288,7 +297,7 @@ def _errors(
         collection_id=work.collection.id,
         block_id=work.block.id,
         category=ErrorCategory.VALIDATION,
-        extractor=work.spec.label,
+        extractor=work.label,
         message="",
         attempts=work.block.tries + work.block.attempts,
     )

@@ -19,6 +19,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from engine.catalog import extractor_spec
 from engine.extractor_process import ExtractorProcess
+from engine.plugins import allowed_plugins
 from engine.pools import Pool, ProgressClock
 from engine.spec import Extraction
 from models.endpoints import Endpoints
@@ -219,7 +220,8 @@ class RayPool:
             max_task_retries=0,
             max_concurrency=2,
         )
-        member = _Member(actor.remote(self._choice, self._cache, self._endpoints), reserves)
+        made = actor.remote(self._choice, self._cache, self._endpoints, allowed_plugins())
+        member = _Member(made, reserves)
         self._members.append(member)
         task = asyncio.create_task(self._await_start(member))
         self._starting.add(task)

@@ -340,7 +340,7 @@ async def _count(
         "documentsWritten": counts.documents_written,
         "rowsFailed": counts.rows_failed,
         "rowsIn": counts.rows_in,
-        "extractor": work.spec.label,
+        "extractor": work.label,
         "seconds": {stage: round(spent, 4) for stage, spent in work.stages.items()},
     }
     if message is not None:

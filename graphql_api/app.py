@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from engine.plugins import allow_plugins
 from engine.queries import QueryEncoder
 from graphql_api.attempts import Attempts
 from graphql_api.body_limit import BodyLimit
@@ -44,6 +45,7 @@ class _Endpoint:
 def create_app(settings: Settings | None = None) -> Starlette:
     """Return the application; it connects when it starts, not before."""
     chosen = settings or load_settings()
+    allow_plugins(chosen.extractors.plugins)
     opened = Open(chosen.api.limits.streams_per_caller)
 
     @asynccontextmanager

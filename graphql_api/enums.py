@@ -9,7 +9,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from models.bucket import WritePolicy
 from models.errors import ErrorCategory
-from models.fields import FieldType
+from models.fields import FieldType, VectorKind
 from models.filters import FilterOperator
 from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
@@ -29,6 +29,7 @@ __all__ = [
     "RunStatus",
     "Selection",
     "TaskType",
+    "VectorKind",
     "WritePolicy",
     "show_enum",
 ]
@@ -86,6 +87,15 @@ show_enum(
         FieldType.ARRAY: "A JSON array.",
         FieldType.TEXT: "A blob: text inline, or an S3 address.",
         FieldType.BLOB: "A blob: an image, a sound, a film or a paper, at an address.",
+    },
+)
+show_enum(
+    VectorKind,
+    "How a vector is written and compared.",
+    {
+        VectorKind.DENSE: "Always as many numbers.",
+        VectorKind.SPARSE: "Weights of few out of very many terms.",
+        VectorKind.MULTI: "A dense vector for each token, compared by the best match of each.",
     },
 )
 show_enum(

@@ -3,6 +3,7 @@
 ns_ bkt_ obj_ col_ btc_ blk_ tsk_ ...   prefix + 26 characters of Crockford base32; sorts by time
 document ids                            uuid5 over length-prefixed identity: a re-run meets itself
 request ids                             sha256 over the same of owner, mutation and idempotency key
+feature URIs                            strata://<extractor>@<version>/<vector>, as searches name it
 """
 
 import hashlib
@@ -56,3 +57,8 @@ def request_id(*, owner: str, operation: str, key: str) -> str:
 
 def _joined(fields: Iterable[str]) -> str:
     return "".join(f"{len(field)}:{field}" for field in fields)
+
+
+def feature_uri(label: str, vector: str) -> str:
+    """Return how a vector of an extractor, given as `name@version`, is named everywhere."""
+    return f"strata://{label}/{vector}"

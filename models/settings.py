@@ -79,6 +79,12 @@ class EngineSettings(_Part):
     blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor
 
 
+class ExtractorSettings(_Part):
+    """Which extractors there are besides the built-in ones."""
+
+    plugins: tuple[str, ...] = ()  # name@version, of installed packages; no other is ever imported
+
+
 class LimitSettings(_Part):
     """How much one operation, and one caller, may ask for."""
 
@@ -164,6 +170,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     ray: RaySettings = RaySettings()
     engine: EngineSettings = EngineSettings()
+    extractors: ExtractorSettings = ExtractorSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give

@@ -6,6 +6,7 @@ import threading
 
 from dramatiq import Worker
 
+from engine.plugins import allow_plugins
 from models.settings import load_settings
 from workers.actors import batches, webhooks  # noqa: F401  # declares the actors
 from workers.broker import broker
@@ -14,7 +15,9 @@ from workers.resources import OpenResources
 # An idle Dramatiq consumer backs off up to this long: the larger part of a cold pick-up.
 IDLE_POLL_MS = 100
 
-broker.add_middleware(OpenResources(load_settings()))
+_settings = load_settings()
+allow_plugins(_settings.extractors.plugins)
+broker.add_middleware(OpenResources(_settings))
 
 
 def run(threads: int = 4) -> None:

@@ -4,12 +4,8 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.collections.types import (
-    Collection,
-    Extractor,
-    show_collection,
-    show_extractors,
-)
+from graphql_api.collections.extractors import Extractor, show_extractors
+from graphql_api.collections.types import Collection, show_collection
 from graphql_api.context import Info
 from graphql_api.listing import list_page
 from graphql_api.pagination import After, Before, Connection, First, Last

@@ -1,20 +1,21 @@
-"""Types of collections and extractors."""
+"""Types of collections."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import strawberry
 
-from engine.catalog import CATALOG, extractor_spec
-from engine.spec import ExtractorSpec
 from graphql_api.buckets.types import Field, show_fields
-from graphql_api.enums import FieldType, Lifecycle
+from graphql_api.enums import Lifecycle, VectorKind
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import JSON, BigInt, DateTime
 from graphql_api.tasks.types import Task
 from models.collection import Collection as CollectionModel
+from models.fields import VectorField as VectorModel
 from models.filters import Filter
+from models.ids import feature_uri
 
 
 @strawberry.type(description="What a collection reads: one bucket, or upstream collections.")
@@ -63,8 +64,15 @@ class VectorField:
     """A vector field as shown."""
 
     name: str = strawberry.field(description="Its name.")
-    dimension: int = strawberry.field(description="Numbers in it.")
+    kind: VectorKind = strawberry.field(description="How it is written and compared.")
+    dimension: int = strawberry.field(description="Numbers in it; 0 for a sparse one.")
     distance: str = strawberry.field(description="How two are compared.")
+    idf: bool = strawberry.field(
+        description="Whether rare terms weigh more, by the statistics of the collection."
+    )
+    feature_uri: str = strawberry.field(
+        description="What searches call it: `strata://<extractor>@<version>/<vector>`."
+    )
 
 
 @strawberry.type(description="One source and one extractor; holds documents.")
@@ -129,16 +137,28 @@ def show_collection(model: CollectionModel) -> Collection:
             for one in model.passthrough
         ],
         output_fields=show_fields(model.output_fields),
-        vectors=[
-            VectorField(name=one.name, dimension=one.dimension, distance=one.distance)
-            for one in model.vectors
-        ],
+        vectors=show_vectors(model.extractor.label, model.vectors),
         document_count=BigInt(model.document_count),
         index_signature=model.index_signature,
         lifecycle=model.lifecycle,
         deletion_task_id=_task_id(model),
         created_at=DateTime(model.created_at),
     )
+
+
+def show_vectors(label: str, vectors: Sequence[VectorModel]) -> list[VectorField]:
+    """Return vectors of an extractor as shown."""
+    return [
+        VectorField(
+            name=one.name,
+            kind=one.kind,
+            dimension=one.dimension,
+            distance=one.distance,
+            idf=one.idf,
+            feature_uri=feature_uri(label, one.name),
+        )
+        for one in vectors
+    ]
 
 
 def show_filter(node: Filter) -> dict[str, Any]:
@@ -157,61 +177,6 @@ def show_filter(node: Filter) -> dict[str, Any]:
     if node.all_of is not None:
         return {"and": [show_filter(part) for part in node.all_of]}
     return {"or": [show_filter(part) for part in node.any_of or []]}
-
-
-@strawberry.type(description="One input of an extractor.")
-class ExtractorInput:
-    """An input as shown."""
-
-    name: str = strawberry.field(description="Its name.")
-    kind: str = strawberry.field(description="`text`, `json` or `vector`.")
-    required: bool = strawberry.field(description="Whether a row without it is left out.")
-    description: str = strawberry.field(description="What it is.")
-
-
-@strawberry.type(description="One output of an extractor.")
-class ExtractorOutput:
-    """An output as shown."""
-
-    name: str = strawberry.field(description="Its name.")
-    type: FieldType = strawberry.field(description="What it holds.")
-    description: str = strawberry.field(description="What it is.")
-
-
-@strawberry.type(description="A versioned function from rows to documents.")
-class Extractor:
-    """An extractor as shown."""
-
-    name: str = strawberry.field(description="Its name.")
-    version: str = strawberry.field(description="Its version.")
-    description: str = strawberry.field(description="What it does.")
-    inputs: list[ExtractorInput] = strawberry.field(description="What it reads.")
-    outputs: list[ExtractorOutput] = strawberry.field(description="What its documents have.")
-    parameters_schema: JSON = strawberry.field(description="JSON Schema of its parameters.")
-
-
-def show_extractors() -> list[Extractor]:
-    """Return the catalogue as shown."""
-    return [_show_extractor(extractor_spec(label)) for label in sorted(CATALOG)]
-
-
-def _show_extractor(spec: ExtractorSpec) -> Extractor:
-    return Extractor(
-        name=spec.name,
-        version=spec.version,
-        description=spec.description,
-        inputs=[
-            ExtractorInput(
-                name=one.name, kind=one.kind, required=one.required, description=one.description
-            )
-            for one in spec.inputs
-        ],
-        outputs=[
-            ExtractorOutput(name=one.name, type=one.type, description=one.description)
-            for one in spec.outputs
-        ],
-        parameters_schema=JSON(spec.parameters.model_json_schema()),
-    )
 
 
 @strawberry.type(description="Answer to createCollection.")

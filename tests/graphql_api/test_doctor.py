@@ -9,14 +9,17 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from engine.plugins import allow_plugins
 from graphql_api.commands.doctor import machine
 from graphql_api.commands.doctor.findings import Check, Finding, Level, examine
 from graphql_api.commands.doctor.machine import machine_checks
+from graphql_api.commands.doctor.plugins import plugin_checks
 from graphql_api.commands.doctor.report import show_findings
 from graphql_api.commands.doctor.servers import server_checks
 from models.embedded.loopback import HOST
 from models.errors import Misconfigured
 from models.settings import (
+    ExtractorSettings,
     MongoSettings,
     QdrantSettings,
     RaySettings,
@@ -24,6 +27,7 @@ from models.settings import (
     S3Settings,
     Settings,
 )
+from tests.fixtures.plugins import SHOUT, Install
 
 # PyMongo's monitor, canceled while it connects, leaves its socket to the garbage collector.
 PYMONGO_LEAKS = pytest.mark.filterwarnings(
@@ -188,3 +192,32 @@ def test_the_report_shows_remedies_and_counts_errors() -> None:
     assert "[no answer]" in shown
     assert shown.endswith("1 to mend.\n")
     assert "\x1b" not in shown
+
+
+async def test_plugins_are_loaded_or_said_to_be_wrong(
+    tmp_path: Path, install_plugin: Install
+) -> None:
+    offers = {
+        "shout@v1": "shouting:Shout",
+        "broken@v1": "breaking:Shout",
+        "text@v1": "shouting:Shout",
+        "quiet@v1": "shouting:Quiet",
+    }
+    install_plugin("strata-shout", offers, shouting=SHOUT, breaking="1 / 0")
+    wanted = ExtractorSettings(plugins=("shout@v1", "broken@v1", "text@v1", "absent@v1"))
+    settings = make_settings(tmp_path).model_copy(update={"extractors": wanted})
+    allow_plugins(wanted.plugins)
+
+    found = {one.subject: one for one in [await examine(c) for c in plugin_checks(settings)]}
+
+    assert {subject.removeprefix("plug-in "): one.level for subject, one in found.items()} == {
+        "shout@v1": Level.OK,
+        "broken@v1": Level.ERROR,
+        "text@v1": Level.ERROR,
+        "absent@v1": Level.ERROR,
+        "quiet@v1": Level.OK,
+    }
+    assert "ZeroDivisionError" in found["plug-in broken@v1"].found
+    assert "built-in" in found["plug-in text@v1"].found
+    assert "not allowed" in found["plug-in quiet@v1"].found
+    assert all(one.remedy for one in found.values() if one.level is Level.ERROR)

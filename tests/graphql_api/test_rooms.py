@@ -316,16 +316,6 @@ async def test_a_filter_that_makes_no_sense_is_an_error_of_its_part(
     assert codes(made) == [("INVALID_INPUT", ["source", "filter", *path])]
 
 
-async def test_the_catalogue_lists_extractors(caller: GraphQL) -> None:
-    query = "{ extractors { name version inputs { name } outputs { name type } parametersSchema } }"
-
-    found = (await caller.data(query))["extractors"]
-
-    by_name = {one["name"]: one for one in found}
-    assert {"text", "passthrough"} <= by_name.keys()
-    assert by_name["text"]["parametersSchema"]["properties"]["chunk_size"]["minimum"] == 1
-
-
 NO_TEXT = "a\ud800b"
 PLACES = {
     "bucket name": (BUCKET, {"input": {"name": NO_TEXT}}),

@@ -9,11 +9,11 @@ from models.bucket import Bucket
 from models.collection import Collection
 from models.errors import InvalidInput
 from models.fields import VectorField
+from models.ids import feature_uri
 from models.scope import Scope
 from models.vector_search import Fusion
 from workers.searching.request import Question, SearchRequest, WantedVector
 
-_SCHEME: Final = "strata://"
 _MOST_COLLECTIONS: Final = 20
 _MOST_VECTORS: Final = 8
 Where = tuple[str, ...]
@@ -28,11 +28,6 @@ class Target:
     question: Question
     weight: float
     where: Where
-
-
-def feature_uri(label: str, name: str) -> str:
-    """Return how an output or a vector of an extractor is named everywhere."""
-    return f"{_SCHEME}{label}/{name}"
 
 
 async def find_targets(scope: Scope, request: SearchRequest) -> list[Target]:

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engine.plugins import allow_plugins
 from graphql_api.commands.doctor.findings import Finding, Level, examine
 from graphql_api.commands.doctor.machine import machine_checks
+from graphql_api.commands.doctor.plugins import plugin_checks
 from graphql_api.commands.doctor.servers import server_checks
 from graphql_api.commands.terminal import open_console
 from models.embedded.loopback import bypass_proxies
@@ -30,7 +32,12 @@ def run_doctor(settings: Settings, *, port: int) -> bool:
 
 async def examine_all(settings: Settings, *, port: int) -> list[Finding]:
     """Check everything, one after the other: they would compete for the same few cores."""
-    checks = [*machine_checks(settings, port=port), *server_checks(settings)]
+    allow_plugins(settings.extractors.plugins)
+    checks = [
+        *machine_checks(settings, port=port),
+        *plugin_checks(settings),
+        *server_checks(settings),
+    ]
     return [await examine(check) for check in checks]
 
 
