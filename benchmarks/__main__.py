@@ -18,6 +18,7 @@ NAMES: Final = (
     "growth",
     "graphql_trivial",
     "graphql_list",
+    "cache",
     "fanout",
     "resume",
     "abuse",

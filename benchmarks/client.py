@@ -28,15 +28,20 @@ class Client:
 
     async def data(self, query: str, **variables: Any) -> Any:
         """Return the data of an answer."""
-        answer = await self._http.post(
-            self._endpoint,
-            json={"query": query, "variables": variables},
-            headers={"Authorization": f"Bearer {self.key}"},
-        )
-        body = answer.json()
+        body = await self.answer(query, variables)
         if "errors" in body:
             raise RuntimeError(body["errors"])
         return body["data"]
+
+    async def answer(self, query: str, variables: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Return a whole answer; `more` goes into the request beside the operation."""
+        answer = await self._http.post(
+            self._endpoint,
+            json={"query": query, "variables": variables, **more},
+            headers={"Authorization": f"Bearer {self.key}"},
+        )
+        body: dict[str, Any] = answer.json()
+        return body
 
     async def submit(self, batch_id: str) -> float:
         """Submit a batch; return how long the answer took."""

@@ -7,6 +7,7 @@ every block that was under way before it has ended.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,7 +20,7 @@ from engine.vector_columns import read_column
 from models.block import Block, read_leased
 from models.collection import Collection
 from models.document import Document
-from models.errors import ArtifactCorrupt
+from models.errors import ArtifactCorrupt, StoreUnavailable
 from models.stores import Stores
 from models.vector_payload import point_payload
 
@@ -62,8 +63,8 @@ async def rebuild_collection(
             break
         else:
             await asyncio.sleep(_POLL_SECONDS)
-    if done.points_written:
-        await _change_signature(collection)
+    # Also when nothing was written: an earlier run may have been stopped before it came here.
+    await _change_signature(stores, collection)
     return done
 
 
@@ -143,8 +144,10 @@ async def _committed(
     return {row["_id"]: row async for row in found}
 
 
-async def _change_signature(collection: Collection) -> None:
+async def _change_signature(stores: Stores, collection: Collection) -> None:
     """Let no answer that was cached while points were missing be given any more."""
     await Collection.get_pymongo_collection().update_one(
         {"_id": collection.id}, {"$inc": {"revision": 1}}
     )
+    with contextlib.suppress(StoreUnavailable):
+        await stores.answers.drop_collection(collection.namespace_id, collection.id)

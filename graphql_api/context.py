@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -14,6 +16,9 @@ from graphql_api.permissions import Authenticator, Principal, require_scope
 from models.errors import NotFound
 from models.scope import Scope
 from models.stores import Stores
+from workers.caches import Answers, Form, Recalled
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class Context:
     authorization: str | None = None
     address: str = ""  # of the client; who has no key is known by it
     last_event_id: str | None = None  # cursor by which an event stream resumes
+    bypass_cache: bool = False  # as its caller wishes
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    recalled: list[dict[str, Any]] = field(default_factory=list)  # `extensions.cache.fields`
     _loaders: Loaders | None = None
     _validated: float = field(default_factory=time.monotonic)
 
@@ -70,6 +77,36 @@ class Context:
         if self._loaders is None:
             self._loaders = Loaders(self.scope)
         return self._loaders
+
+    @property
+    def answers(self) -> Answers:
+        """What was answered before in the caller's namespace."""
+        return Answers(self.stores.answers, self.scope, self.bypass_cache)
+
+    def note(self, info: "Info", recalled: Recalled[T]) -> T:
+        """Return an answer; what the cache had to do with it goes into the extensions."""
+        age = recalled.age_seconds
+        noted: dict[str, Any] = {"path": info.path.as_list(), "status": recalled.status.value}
+        if recalled.signature is not None:
+            noted["signature"] = recalled.signature
+        if age is not None:
+            noted["ageSeconds"] = round(age, 3)
+        self.recalled.append(noted)
+        return recalled.value
+
+    async def recall(
+        self,
+        info: "Info",
+        form: Form[T],
+        question: Any,
+        collection_id: str,
+        compute: Callable[[], Awaitable[T]],
+    ) -> T:
+        """Answer a question about one collection, from the cache if it can be."""
+        answers, read = self.answers, None
+        if not answers.bypass:
+            read = await answers.collections([collection_id])
+        return self.note(info, await answers.recall(form, question, read, compute))
 
     def resume_after(self, cursor: str | None) -> str | None:
         """Return where a subscription begins: its argument, else what the transport says."""

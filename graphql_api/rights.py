@@ -38,6 +38,7 @@ class Right(StrEnum):
 
 ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.analytics": Right.READ,
+    "Query.answerCache": Right.READ,
     "Query.apiKeys": Right.ADMIN,
     "Query.auditLog": Right.ADMIN,
     "Query.batch": Right.READ,

@@ -7,6 +7,7 @@
 <prefix>:tasks                   channel   "task_id": a worker should take up that task
 <prefix>:task:{task_id}          string    a task as JSON, for 24 hours; MongoDB stands behind it
 <prefix>:points:{caller}         hash      what a caller of the API may still spend; see its rates
+<prefix>:answers:...             several   answers that may be given again; see `models.cache`
 
 One connection per process listens for everyone and routes in memory.
 """
@@ -119,6 +120,10 @@ class Bus:
     def points_key(self, caller: str) -> str:
         """Return the key of what a caller of the API may still spend."""
         return f"{self._prefix}:points:{caller}"
+
+    def answers_key(self, namespace_id: str) -> str:
+        """Return what every key of a namespace's answers begins with: one slot of a cluster."""
+        return f"{self._prefix}:answers:{{{namespace_id}}}"
 
     async def announce(self, namespace_id: str, batch_id: str, sequence: int) -> None:
         """Say that a batch has news; a failure is logged, for the log itself is in MongoDB."""

@@ -5,6 +5,7 @@ never stay the same after one.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -78,3 +79,11 @@ class Collection(Namespaced):
     def index_signature(self) -> str:
         """Sixteen hex digits that differ after every committed write."""
         return hashlib.sha256(f"{self.id}:{self.revision}".encode()).hexdigest()[:16]
+
+
+def joint_signature(collections: Iterable[Collection]) -> str:
+    """Return the signature of several collections; of one it is its own."""
+    signatures = sorted({one.index_signature for one in collections})
+    if len(signatures) == 1:
+        return signatures[0]
+    return hashlib.sha256(":".join(signatures).encode()).hexdigest()[:16]

@@ -148,6 +148,15 @@ class WebhookSettings(_Part):
     timeout_seconds: float = Field(default=15.0, gt=0, le=30)  # of a whole request
 
 
+class AnswerSettings(_Part):
+    """Answers kept in Redis until what they read has changed."""
+
+    enabled: bool = True
+    ttl_seconds: int = Field(default=600, ge=1)
+    max_bytes: int = Field(default=256 * 1024, ge=1)  # of one answer, as it is stored
+    per_namespace: int = Field(default=1000, ge=1)  # answers; those that end first make room
+
+
 class WorkerSettings(_Part):
     """The control plane's rhythm."""
 
@@ -172,6 +181,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     extractors: ExtractorSettings = ExtractorSettings()
     worker: WorkerSettings = WorkerSettings()
+    answers: AnswerSettings = AnswerSettings()
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
     egress: EgressSettings = EgressSettings()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from models.artifacts import ArtifactStore, open_artifacts
 from models.bus import Bus
+from models.cache import AnswerCache
 from models.database import Database, open_database
 from models.egress import Egress, open_egress
 from models.settings import Settings
@@ -22,6 +23,7 @@ class Stores:
     artifacts: ArtifactStore
     vectors: VectorStore
     egress: Egress
+    answers: AnswerCache
 
 
 @asynccontextmanager
@@ -42,4 +44,5 @@ async def open_stores(settings: Settings, *, prepare: bool = False) -> AsyncIter
         egress = await stack.enter_async_context(open_egress(settings.egress))
         if prepare:
             await artifacts.prepare()
-        yield Stores(settings, database, bus, artifacts, vectors, egress)
+        answers = AnswerCache(bus, settings.answers)
+        yield Stores(settings, database, bus, artifacts, vectors, egress, answers)

@@ -57,16 +57,16 @@ def test_resolvers_reach_documents_through_a_scope_only() -> None:
 
 
 def test_each_actor_names_its_queue_and_its_time_limit() -> None:
-    from workers.actors import batches, webhooks
+    from workers.actors import batches, caches, webhooks
 
     actors = [
         value
-        for module in (batches, webhooks)
+        for module in (batches, caches, webhooks)
         for value in vars(module).values()
         if isinstance(value, dramatiq.Actor)
     ]
 
-    assert len(actors) >= 2
+    assert len(actors) >= 3
     for actor in actors:
         assert actor.queue_name != "default"
         assert actor.options["time_limit"] > 0

@@ -26,6 +26,7 @@ from models.states import FINAL, LIVE, BatchStatus, Lifecycle
 from models.stores import Stores
 from models.task import Task, TaskType, insert_task
 from workers.batches import end_batch
+from workers.caches import CacheScope, drop_answers
 from workers.object_log import remove_objects
 from workers.task_run import TaskRun
 from workers.uploads import delete_uploads
@@ -156,6 +157,9 @@ async def delete_collection_job(run: TaskRun) -> None:
     """Delete a marked collection and everything in it."""
     await empty_collection(run, run.subject_id)
     await Collection.get_pymongo_collection().delete_one(_mine(run, {"_id": run.subject_id}))
+    await drop_answers(
+        run.stores.answers, run.task.namespace_id, CacheScope.COLLECTION, run.subject_id
+    )
 
 
 async def empty_bucket(run: TaskRun, bucket_id: str) -> None:
@@ -219,9 +223,23 @@ async def _delete_documents(run: TaskRun, collection_id: str) -> None:
     match = {"collection_id": collection_id}
     total, done = await run.scope.count(Document, match), 0
     while ids := await _ids(run, Document, match):
-        await Document.get_pymongo_collection().delete_many(_mine(run, {"_id": {"$in": ids}}))
+        await run.stores.database.transaction(partial(_remove_documents, run, collection_id, ids))
         done += len(ids)
         await run.mark("documents", done=done, total=max(total, done))
+
+
+async def _remove_documents(
+    run: TaskRun, collection_id: str, ids: list[str], session: AsyncClientSession
+) -> None:
+    """Delete documents and give the collection another signature: no cached answer has them."""
+    removed = await Document.get_pymongo_collection().delete_many(
+        _mine(run, {"_id": {"$in": ids}}), session=session
+    )
+    await Collection.get_pymongo_collection().update_one(
+        _mine(run, {"_id": collection_id}),
+        {"$inc": {"document_count": -removed.deleted_count, "revision": 1}},
+        session=session,
+    )
 
 
 async def _ids(

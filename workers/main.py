@@ -8,7 +8,7 @@ from dramatiq import Worker
 
 from engine.plugins import allow_plugins
 from models.settings import load_settings
-from workers.actors import batches, webhooks  # noqa: F401  # declares the actors
+from workers.actors import batches, caches, webhooks  # noqa: F401  # declares the actors
 from workers.broker import broker
 from workers.resources import OpenResources
 

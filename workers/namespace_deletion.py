@@ -27,6 +27,7 @@ from models.stored import Namespaced, now
 from models.stores import Stores
 from models.task import Task, TaskType, insert_task
 from workers.batches import end_batch
+from workers.caches import CacheScope, drop_answers
 from workers.namespaces import require_namespace
 from workers.task_run import TaskRun
 
@@ -35,6 +36,7 @@ _FEW: Final = 50
 # A key is believed for 5 s, and what was begun with it may run for 30 s.
 WRITERS_GONE: Final = timedelta(seconds=35)
 _KEPT: Final = frozenset({ApiKey, AuditEntry, Task})
+# Collections come before their documents: without one, no cached answer about it is given.
 _REMOVED: Final = tuple(
     model for model in MODELS if issubclass(model, Namespaced) and model not in _KEPT
 )
@@ -105,6 +107,7 @@ async def delete_namespace_job(run: TaskRun) -> None:
     await _delete_rows(run)
     if now() - run.task.created_at < WRITERS_GONE:
         raise Transient("Waits until nothing can be written to the namespace any more.")
+    await drop_answers(run.stores.answers, run.task.namespace_id, CacheScope.NAMESPACE)
     await run.stores.database.transaction(lambda session: _let_go(session, run.task))
 
 

@@ -19,7 +19,9 @@ from models.ending import end_tasks, until_first_fails
 from models.errors import StoreUnavailable, StrataError
 from models.settings import Settings
 from models.stores import Stores, open_stores
+from workers.cache_drops import CacheDrops
 from workers.couriers import Couriers
+from workers.events import Readers
 from workers.outbox import listen_to_log, sweep_outbox_forever
 from workers.sweeps import listen, sweep_forever
 from workers.tasks import run_tasks_forever
@@ -56,10 +58,12 @@ class OpenResources(Middleware):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._broker: Broker | None = None
         self._task: asyncio.Task[None] | None = None
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start to open."""
+        self._broker = broker
         _on_loop(self._start())
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -79,14 +83,16 @@ class OpenResources(Middleware):
             try:
                 async with open_stores(self._settings) as stores:
                     couriers = Couriers(stores)
+                    drops = CacheDrops(self._broker)
+                    readers = Readers(couriers.wake, drops.drop)
                     _open = Resources(stores, RayEngine(self._settings), couriers)
-                    async with aclosing(couriers):
+                    async with aclosing(couriers), aclosing(drops):
                         await until_first_fails(
                             asyncio.create_task(sweep_forever(stores, _open.engine)),
                             asyncio.create_task(listen(stores, _open.engine)),
                             asyncio.create_task(run_tasks_forever(stores)),
-                            asyncio.create_task(listen_to_log(stores, couriers)),
-                            asyncio.create_task(sweep_outbox_forever(stores, couriers)),
+                            asyncio.create_task(listen_to_log(stores, readers)),
+                            asyncio.create_task(sweep_outbox_forever(stores, couriers, readers)),
                         )
             except StrataError as error:
                 logger.warning("Waiting for the stores: %s", error)

@@ -13,11 +13,13 @@ from graphql_api.documents.inputs import (
     SearchQueryInput,
     SearchVectorInput,
 )
-from graphql_api.documents.listing import list_documents
+from graphql_api.documents.listing import list_documents, list_facet
 from graphql_api.documents.types import (
+    AnswerCache,
     Document,
     FacetValue,
     SearchDocumentsPayload,
+    show_counts,
     show_document,
     show_failed_search,
     show_search,
@@ -28,8 +30,7 @@ from graphql_api.scalars import JSON, BigInt
 from models.document import Document as DocumentModel
 from models.errors import StrataError
 from models.vector_search import Fusion
-from workers.documents import count_facet
-from workers.searching import SearchRequest, search_documents
+from workers.searching import SearchRequest, recall_search
 
 CollectionId = Annotated[strawberry.ID, strawberry.argument(description="Id of the collection.")]
 Filter = Annotated[
@@ -69,7 +70,7 @@ class DocumentQuery:
     ) -> Connection[Document] | None:
         """List documents."""
         return await list_documents(
-            info.context, collection_id, filter=filter, order_by=order_by,
+            info, collection_id, filter=filter, order_by=order_by,
             first=first, after=after, last=last, before=before,
         )  # fmt: skip
 
@@ -89,9 +90,18 @@ class DocumentQuery:
     ) -> list[FacetValue] | None:
         """Count values."""
         limit, _ = page_size(first, None)
-        selection = (filter or DocumentFilter()).selection(collection_id)
-        found = await count_facet(info.context.scope, selection, field, limit=limit)
+        found = await list_facet(info, collection_id, filter or DocumentFilter(), field, limit)
         return [FacetValue(value=JSON(one.value), count=BigInt(one.count)) for one in found]
+
+    @strawberry.field(
+        description="How often the namespace's searches, facets and filtered or ordered lists of "
+        "documents were answered from the cache. Each answer says so in `extensions.cache`; send "
+        '`"extensions": {"cache": false}` to have it computed anew.'
+    )
+    async def answer_cache(self, info: Info) -> AnswerCache | None:
+        """Return what was counted."""
+        answers = info.context.answers
+        return show_counts(await answers.cache.read_counts(answers.scope.namespace_id))
 
     @strawberry.field(
         description="Every document made of an object, of any tier, in the order of their ids."
@@ -172,9 +182,10 @@ class DocumentQuery:
                 offset=offset,
                 per_object=hits_per_object,
             )
-            found = await search_documents(
-                context.scope, context.stores, context.services.encoder, request
+            recalled = await recall_search(
+                context.answers, context.stores, context.services.encoder, request
             )
+            found = context.note(info, recalled)
         except StrataError as error:
             return show_failed_search(error, took_ms=_since(started))
         return show_search(found, grouped=hits_per_object is not None, took_ms=_since(started))

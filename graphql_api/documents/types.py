@@ -13,6 +13,7 @@ from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.scalars import JSON, BigInt, DateTime
+from models.cache import AnswerCounts
 from models.document import Document as DocumentModel
 from models.errors import StrataError
 from workers.documents import derived_from
@@ -177,6 +178,34 @@ class SearchDocumentsPayload:
     )
     took_ms: float = strawberry.field(description="Milliseconds in the server.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was searched.")
+
+
+@strawberry.type(description="How often answers came from the cache, in about a week of use.")
+class AnswerCache:
+    """The cache's counts as shown."""
+
+    hits: BigInt = strawberry.field(description="Answers that were given again.")
+    misses: BigInt = strawberry.field(description="Answers that had to be computed.")
+    hit_rate: float | None = strawberry.field(
+        description="Hits among both, 0 to 1; null before the first."
+    )
+    answers: int = strawberry.field(description="Answers that are kept now.")
+    dropped: BigInt = strawberry.field(
+        description="Answers that were dropped since what they read had changed."
+    )
+    dropped_at: DateTime | None = strawberry.field(description="When any were dropped last.")
+
+
+def show_counts(counts: AnswerCounts) -> AnswerCache:
+    """Return the cache's counts as shown."""
+    return AnswerCache(
+        hits=BigInt(counts.hits),
+        misses=BigInt(counts.misses),
+        hit_rate=counts.hit_rate,
+        answers=counts.answers,
+        dropped=BigInt(counts.dropped),
+        dropped_at=None if counts.dropped_at is None else DateTime(counts.dropped_at),
+    )
 
 
 def show_search(

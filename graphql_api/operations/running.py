@@ -14,6 +14,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType,
 from graphql_api.context import Context
 from graphql_api.errors import Refused, present
 from graphql_api.operations.awaiting import is_awaitable
+from graphql_api.operations.caching import show_cache
 from graphql_api.operations.charging import Charge, Charging
 from graphql_api.operations.documents import Documents, Invalid, Operation
 from graphql_api.operations.executing import Executor
@@ -62,6 +63,7 @@ class Answer:
     errors: list[GraphQLError]
     ran: bool
     charge: Charge | None = None
+    cache: dict[str, Any] | None = None
     retry_after: float | None = None
 
     @property
@@ -76,8 +78,12 @@ class Answer:
             body["errors"] = [error.formatted for error in self.errors]
         if self.ran:
             body["data"] = self.data
-        if self.charge is not None:
-            body["extensions"] = {"cost": self.charge.show()}
+        extensions = {
+            **({} if self.charge is None else {"cost": self.charge.show()}),
+            **({} if self.cache is None else {"cache": self.cache}),
+        }
+        if extensions:
+            body["extensions"] = extensions
         return body
 
 
@@ -101,6 +107,8 @@ class Operations:
             Invalid: its document is wrong.
         """
         introspects = may_introspect(context.principal)
+        if request.extensions.get("cache") is False:
+            context.bypass_cache = True
         text = self.trusted.resolve(
             request.query,
             document_id=request.document_id,
@@ -148,6 +156,7 @@ class Operations:
         answer = self.show(result, context)
         if answer.ran:
             answer.charge = charge
+            answer.cache = show_cache(context.recalled)
         self.charging.settle(context.principal, context.address, charge, result.data)
         return answer
 

@@ -30,6 +30,7 @@ _BOTH: Final = ((b"allow", b"GET, POST"),)
 _BEARER: Final = ((b"www-authenticate", b"Bearer"),)
 _LATER: Final = ((b"retry-after", b"5"),)
 _URI_BYTES: Final = 16 * 1024
+_NO_CACHE: Final = b"no-cache"
 _PREFLIGHT: Final = b"graphql-require-preflight"
 _STREAMED: Final = (
     "Subscriptions are streamed: accept text/event-stream or multipart/mixed, "
@@ -137,6 +138,7 @@ class GraphQLView:
             await context.revalidate()
         last = headers.get(b"last-event-id")
         context.last_event_id = last.decode("latin-1") if last else None
+        context.bypass_cache = _NO_CACHE in headers.get(b"cache-control", b"").lower()
         return context
 
     async def _send_refused(

@@ -16,8 +16,7 @@ from tests.factories import make_bucket, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import inline_engine, open_job, submit
 from workers.batches import delete_batch, reconcile
-from workers.couriers import Couriers
-from workers.events import publish, publish_all
+from workers.events import Readers, publish, publish_all
 from workers.intake import ObjectDraft, register_objects
 from workers.outbox import listen_to_log
 
@@ -106,7 +105,7 @@ async def test_the_sweep_publishes_what_no_ring_announced(
 ) -> None:
     await open_bucket_with_object(stores, namespace)
 
-    await publish_all(stores, lambda _: None)
+    await publish_all(stores, Readers())
 
     assert len(await read_entries(namespace.id, after=0, limit=READ)) == 1
 
@@ -116,7 +115,7 @@ async def test_a_listener_publishes_as_soon_as_it_is_rung(
 ) -> None:
     channel = stores.bus.placed_channel(namespace.id)
     async with stores.bus.listen(channel) as listener:
-        listening = asyncio.create_task(listen_to_log(stores, Couriers(stores)))
+        listening = asyncio.create_task(listen_to_log(stores, Readers()))
         try:
             await open_bucket_with_object(stores, namespace)
             async with asyncio.timeout(10):

@@ -1,5 +1,6 @@
 """Searching documents: which vectors, compared with what, ranked how, and who may be seen."""
 
+from workers.searching.recalling import recall_search
 from workers.searching.request import Found, FoundObject, Question, SearchRequest, WantedVector
 from workers.searching.search import search_documents
 
@@ -9,5 +10,6 @@ __all__ = [
     "Question",
     "SearchRequest",
     "WantedVector",
+    "recall_search",
     "search_documents",
 ]

@@ -56,14 +56,26 @@ async def search_documents(
         ExtractorUnavailable: a net that would embed the question is not on this machine.
         StoreUnavailable: Qdrant does not answer.
     """
-    _require_page(request)
+    require_page(request)
     targets = await find_targets(scope, request)
+    return await search_targets(scope, stores, encoder, request, targets)
+
+
+async def search_targets(
+    scope: Scope,
+    stores: Stores,
+    encoder: QueryEncoder,
+    request: SearchRequest,
+    targets: Sequence[Target],
+) -> list[Found] | list[FoundObject]:
+    """Search what was found to be searched."""
     queries = [await ask(scope, encoder, target) for target in targets]
     search = _Search(scope, stores, request, _parts(targets, queries, request))
     return await (search.documents() if request.per_object is None else search.objects())
 
 
-def _require_page(request: SearchRequest) -> None:
+def require_page(request: SearchRequest) -> None:
+    """Refuse a page that no search has; raises InvalidInput."""
     if not 0 <= request.offset <= _MOST_OFFSET:
         raise InvalidInput(f"`offset` is from 0 to {_MOST_OFFSET}.", path=("offset",))
     if request.per_object is not None and not 1 <= request.per_object <= _MOST_PER_OBJECT:
