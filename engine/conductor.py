@@ -14,9 +14,12 @@ from engine.plugins import allow_plugins
 from engine.ray_pool import RayPools
 from engine.runner import BatchRun
 from engine.slots import Slots
+from models import metrics
 from models.batch import Batch
 from models.collection import Collection
+from models.errors import Misconfigured
 from models.ids import new_id
+from models.monitor import start_monitor
 from models.scope import Scope
 from models.settings import Settings
 from models.states import BatchStatus
@@ -30,7 +33,7 @@ WARM_EXTRACTORS: Final = ("text@v1",)
 class Conductor:
     """Runs batches; one asyncio task each. `engine.ray_runner` wraps it into a Ray actor."""
 
-    def __init__(self, settings: Settings, size: int) -> None:
+    def __init__(self, settings: Settings, size: int, number: int = 0) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
         allow_plugins(settings.extractors.plugins)
         self._settings = settings
@@ -44,6 +47,19 @@ class Conductor:
         self._runs: dict[str, tuple[int, asyncio.Task[None]]] = {}  # those under way
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
+        self._monitor(number)
+
+    def _monitor(self, number: int) -> None:
+        """Show this process's metrics; one that cannot is no reason to have no conductor."""
+        where = self._settings.monitor
+        if where.conductor_port is None:
+            return
+        try:
+            start_monitor(
+                where.host, where.conductor_port + number, lambda: self._stores is not None
+            )
+        except Misconfigured as error:
+            logger.warning("%s", error.message)
 
     async def start(self, batch_id: str, epoch: int) -> bool:
         """Take over a batch under an epoch; a second hand-over of the same pair is a no-op."""
@@ -55,6 +71,7 @@ class Conductor:
             run.cancel()
         task = asyncio.create_task(self._run(stores, batch_id, epoch), name=batch_id)
         self._runs[batch_id] = (epoch, task)
+        metrics.RUNS.set(len(self._runs))
         return True
 
     async def stop(self, batch_id: str) -> None:
@@ -106,6 +123,7 @@ class Conductor:
         finally:
             if self._runs.get(batch_id, (0, None))[0] == epoch:
                 del self._runs[batch_id]
+                metrics.RUNS.set(len(self._runs))
 
     async def _shrink(self) -> None:
         while True:

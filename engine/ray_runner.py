@@ -117,7 +117,7 @@ def _conductor(settings: Settings, number: int) -> Any:
         max_task_retries=0,
         max_concurrency=1000,
     )
-    return actor.remote(settings, size)
+    return actor.remote(settings, size, number)
 
 
 def _join(settings: RaySettings) -> None:

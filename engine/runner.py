@@ -19,12 +19,13 @@ from engine.blob_cache import Occasion
 from engine.block_media import extract_media
 from engine.extraction import AllRowsFail, BlockExtraction, Index, RowsFailed, extract_rows
 from engine.inputs import BlockRows, InputReader
-from engine.output import PutOff, Work, put_off_transient
+from engine.output import Output, PutOff, Work, put_off_transient
 from engine.pools import Pools, ProgressClock
 from engine.reuse import find_reusable, hash_inputs
 from engine.slots import Slots
 from engine.spec import Extraction
 from engine.writer import commit_block, fail_block, release, store_block
+from models import metrics
 from models.batch import Batch, renew_batch
 from models.block import Block, claim_block, read_exhausted, renew_block
 from models.collection import Collection
@@ -135,6 +136,7 @@ class BatchRun:
             claimed = True
             task = asyncio.create_task(self._do(self._work(block)), name=block.id)
             self._place = None  # the task's from here on
+            metrics.BLOCKS_RUNNING.inc()
             self._running.add(task)
             task.add_done_callback(self._ended)
         return claimed
@@ -152,6 +154,7 @@ class BatchRun:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        metrics.BLOCKS_RUNNING.dec()
         self._slots.give_back(self._batch.namespace_id)
 
     def _work(self, block: Block) -> Work:
@@ -196,12 +199,14 @@ class BatchRun:
         try:
             await self._attempt(work)
         except StaleBlock as stale:
+            metrics.BLOCKS.labels(work.label, "stale").inc()
             logger.info("%s", stale)
         except RowsFailed as error:
             await self._retry(work, error.message, error.category)
         except AllRowsFail as error:
             await self._fail(work, error.fault.category, error.fault.message)
         except NoRowReady as waits:
+            metrics.BLOCKS.labels(work.label, "put_off").inc()
             await release(self._stores, work, error=waits.message, delay=waits.delay)
         except Transient as error:
             await self._retry(work, error.message, ErrorCategory.DEPENDENCY)
@@ -239,7 +244,9 @@ class BatchRun:
                 store_block(self._stores, work, rows, extraction, put_off, progress=clock.tick),
             )
         async with self._committing:  # every commit changes the batch's own document
-            await commit_block(self._stores, work, stored)
+            with work.timed("commit"):
+                await commit_block(self._stores, work, stored)
+        _count_committed(work, stored.output)
 
     async def _reuse(self, work: Work, rows: BlockRows) -> tuple[BlockRows, Extraction | None]:
         if work.spec.costs_little or work.spec.needs_whole_tier:
@@ -308,6 +315,7 @@ class BatchRun:
     async def _retry(self, work: Work, message: str, category: ErrorCategory) -> None:
         if work.block.attempts >= self._settings.max_attempts:
             return await self._fail(work, category, message, transient=category in _PASSING)
+        metrics.BLOCKS.labels(work.label, "retried").inc()
         await release(self._stores, work, error=message, delay=self._delay(work))
         return None
 
@@ -320,7 +328,17 @@ class BatchRun:
         hint: str = "",
         transient: bool = False,
     ) -> None:
+        metrics.BLOCKS.labels(work.label, "failed").inc()
         hint = hint or "Mend the cause, then submit the objects in a new batch."
         await fail_block(
             self._stores, work, category=category, error=message, hint=hint, transient=transient
         )
+
+
+def _count_committed(work: Work, output: Output) -> None:
+    metrics.BLOCKS.labels(work.label, "committed").inc()
+    for outcome in ("succeeded", "failed", "skipped"):
+        metrics.ROWS.labels(work.label, outcome).inc(getattr(output.counts, f"rows_{outcome}"))
+    metrics.DOCUMENTS.labels(work.label).inc(output.counts.documents_written)
+    for stage, seconds in work.stages.items():
+        metrics.STAGE_SECONDS.labels(work.label, stage).observe(seconds)

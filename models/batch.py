@@ -6,6 +6,7 @@ stops.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.events import STATUS_EVENTS, Event, EventType, append_event
-from models.states import BatchStatus, origins
+from models.states import LIVE, BatchStatus, origins
 from models.stored import Namespaced, now, server_time_in
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
@@ -257,3 +258,39 @@ async def read_due_batches(*, limit: int) -> list[str]:
         limit=limit,
     )
     return [row["_id"] async for row in cursor]
+
+
+@dataclass(frozen=True)
+class LiveBatches:
+    """How many batches have not ended, by state, and what is left of them."""
+
+    batches: Mapping[str, int]
+    blocks_open: int = 0
+    oldest: datetime | None = None  # when it was submitted
+
+    def oldest_seconds(self, moment: datetime) -> float:
+        """The age of the oldest; 0 when there is none."""
+        return 0.0 if self.oldest is None else max(0.0, (moment - self.oldest).total_seconds())
+
+
+async def measure_live_batches() -> LiveBatches:
+    """Return what there is of batches that were submitted and have not ended."""
+    cursor = await Batch.get_pymongo_collection().aggregate(
+        [
+            {"$match": {"status": {"$in": sorted(LIVE)}}},
+            {
+                "$group": {
+                    "_id": "$status",
+                    "batches": {"$sum": 1},
+                    "blocks": {"$sum": "$blocks_open"},
+                    "oldest": {"$min": "$submitted_at"},
+                }
+            },
+        ]
+    )
+    rows = [row async for row in cursor]
+    return LiveBatches(
+        {row["_id"]: row["batches"] for row in rows},
+        sum(row["blocks"] for row in rows),
+        min((row["oldest"] for row in rows if row["oldest"]), default=None),
+    )

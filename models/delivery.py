@@ -171,3 +171,10 @@ async def renew_deliveries(match: Mapping[str, Any]) -> int:
         },
     )
     return result.modified_count
+
+
+async def measure_pending() -> tuple[int, datetime | None]:
+    """Return how many deliveries wait, and since when the first of them has been due."""
+    rows, pending = Delivery.get_pymongo_collection(), {"status": str(DeliveryStatus.PENDING)}
+    first = await rows.find_one(pending, {"not_before": 1}, sort=[("not_before", ASCENDING)])
+    return await rows.count_documents(pending), None if first is None else first["not_before"]

@@ -34,6 +34,11 @@ async def read_unplaced_namespaces() -> list[str]:
     return list(await Event.get_pymongo_collection().distinct("namespace_id", {"position": 0}))
 
 
+async def count_unplaced() -> int:
+    """Return how many entries wait for their position."""
+    return await Event.get_pymongo_collection().count_documents({"position": 0})
+
+
 async def open_log(namespace_id: str) -> None:
     """Make a namespace's counter, if it has none: two transactions cannot both insert it."""
     logs = EventLog.get_pymongo_collection()

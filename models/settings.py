@@ -157,6 +157,16 @@ class AnswerSettings(_Part):
     per_namespace: int = Field(default=1000, ge=1)  # answers; those that end first make room
 
 
+class MonitorSettings(_Part):
+    """Where each process shows its metrics and its health; nowhere without a port."""
+
+    host: str = "127.0.0.1"
+    api_port: int | None = Field(default=None, ge=0, le=65_535)
+    worker_port: int | None = Field(default=None, ge=0, le=65_535)
+    engine_port: int | None = Field(default=None, ge=0, le=65_535)
+    conductor_port: int | None = Field(default=None, ge=1, le=65_000)  # of the first; then upward
+
+
 class WorkerSettings(_Part):
     """The control plane's rhythm."""
 
@@ -182,6 +192,7 @@ class Settings(BaseSettings):
     extractors: ExtractorSettings = ExtractorSettings()
     worker: WorkerSettings = WorkerSettings()
     answers: AnswerSettings = AnswerSettings()
+    monitor: MonitorSettings = MonitorSettings()
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
     egress: EgressSettings = EgressSettings()

@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from models import metrics
 from models.cache import AnswerCache, Kept
 from models.collection import Collection, joint_signature
 from models.document import Document
@@ -88,6 +89,17 @@ class Answers:
 
         Without collections, as when one of them is gone, it is computed. So it is without Redis.
         """
+        recalled = await self._recall(form, question, collections, compute)
+        metrics.ANSWERS.labels(form.kind, recalled.status.value).inc()
+        return recalled
+
+    async def _recall(
+        self,
+        form: Form[T],
+        question: Any,
+        collections: Sequence[Collection] | None,
+        compute: Callable[[], Awaitable[T]],
+    ) -> Recalled[T]:
         if self.bypass or not self.cache.enabled or not collections:
             return Recalled(await compute(), CacheStatus.BYPASS)
         signature = joint_signature(collections)
@@ -144,15 +156,21 @@ async def drop_answers(
 ) -> int:
     """Drop what was kept in a scope: an answer or a collection by name, or all of a namespace."""
     try:
-        match scope:
-            case CacheScope.KEY:
-                return await cache.drop_answer(namespace_id, name)
-            case CacheScope.COLLECTION:
-                return await cache.drop_collection(namespace_id, name)
-            case CacheScope.NAMESPACE:
-                return await cache.drop_namespace(namespace_id)
+        dropped = await _drop(cache, namespace_id, scope, name)
+        metrics.DROPPED.labels(scope.value).inc(dropped)
+        return dropped
     except StoreUnavailable:  # what is left cannot be found under the new signature, and ends
         return 0
+
+
+async def _drop(cache: AnswerCache, namespace_id: str, scope: CacheScope, name: str) -> int:
+    match scope:
+        case CacheScope.KEY:
+            return await cache.drop_answer(namespace_id, name)
+        case CacheScope.COLLECTION:
+            return await cache.drop_collection(namespace_id, name)
+        case CacheScope.NAMESPACE:
+            return await cache.drop_namespace(namespace_id)
 
 
 def _digest(kind: str, scope: Scope, question: Any, signature: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from models import metrics
 from models.database import Session
 from models.delivery import (
     Attempt,
@@ -181,11 +182,15 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
         await end_attempt(begun, attempt, _ended(DeliveryStatus.FAILED))
         return True
     attempt = await _send(stores, webhook, begun, body)
+    metrics.DELIVERY_SECONDS.observe(attempt.seconds)
     if attempt.status is not None and 200 <= attempt.status < 300:
         await end_attempt(begun, attempt, _ended(DeliveryStatus.DELIVERED))
         await note_success(webhook.id)
+        metrics.DELIVERIES.labels("delivered").inc()
         return True
-    await end_attempt(begun, attempt, _after_failure(begun, attempt))
+    after = _after_failure(begun, attempt)
+    metrics.DELIVERIES.labels("given_up" if "status" in after else "failed").inc()
+    await end_attempt(begun, attempt, after)
     await _judge(stores, webhook, attempt)
     return False
 

@@ -9,6 +9,7 @@ import logging
 
 from pymongo.errors import PyMongoError
 
+from models import metrics
 from models.stores import Stores
 from workers.couriers import Couriers
 from workers.events import Readers, publish_all, publish_safely
@@ -19,7 +20,9 @@ logger = logging.getLogger(__name__)
 async def sweep_outbox_forever(stores: Stores, couriers: Couriers, readers: Readers) -> None:
     """Sweep at the configured interval until canceled."""
     while True:
-        await sweep_outbox(stores, couriers, readers)
+        with metrics.SWEEP_SECONDS.labels("outbox").time():
+            await sweep_outbox(stores, couriers, readers)
+        metrics.SWEEPS.labels("outbox").inc()
         await asyncio.sleep(stores.settings.worker.sweep_seconds)
 
 

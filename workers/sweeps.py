@@ -6,15 +6,18 @@ with every message lost, the sweep finishes any batch.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pymongo.errors import PyMongoError
 
+from models import metrics
 from models.batch import read_due_batches
 from models.errors import StrataError
 from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
+from workers.measures import Measures
 from workers.schedules import tend_schedules
 from workers.uploads import sweep_uploads
 
@@ -25,12 +28,15 @@ _TENDED: Final = (sweep_uploads, tend_schedules, roll_up_all)  # after the batch
 
 async def sweep_forever(stores: Stores, engine: Engine) -> None:
     """Sweep at the configured interval until canceled."""
+    measures = Measures()
     while True:
-        await sweep(stores, engine)
+        with metrics.SWEEP_SECONDS.labels("batches").time():
+            await sweep(stores, engine, measures)
+        metrics.SWEEPS.labels("batches").inc()
         await asyncio.sleep(stores.settings.worker.sweep_seconds)
 
 
-async def sweep(stores: Stores, engine: Engine) -> None:
+async def sweep(stores: Stores, engine: Engine, measures: Measures | None = None) -> None:
     """Look at every batch that somebody should look at."""
     try:
         due = await read_due_batches(limit=_BATCHES)
@@ -39,7 +45,10 @@ async def sweep(stores: Stores, engine: Engine) -> None:
         return
     for batch_id in due:
         await look(stores, engine, batch_id)
-    for tend in _TENDED:
+    tended: list[Callable[[Stores], Awaitable[object]]] = [*_TENDED]
+    if measures is not None:
+        tended.append(measures.measure)
+    for tend in tended:
         try:
             await tend(stores)
         except (PyMongoError, StrataError) as error:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from models import metrics
 from models.batch import Batch, advance_batch
 from models.database import Session
 from models.events import Event
@@ -50,6 +51,7 @@ async def update_task(
 
 async def announce_status(stores: Stores, event: Event) -> None:
     """Ring the batch's followers and renew the mirror of its task."""
+    metrics.BATCH_EVENTS.labels(str(event.type)).inc()
     await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
     row = await Task.get_pymongo_collection().find_one({"batch_id": event.batch_id})
     if row is not None:

@@ -9,6 +9,7 @@ import uvicorn
 
 from graphql_api.app import create_app
 from graphql_api.commands.serving import DrainingServer
+from models.monitor import monitored
 from models.settings import Settings
 
 WS_MESSAGE_BYTES: Final = 256 * 1024  # operations are text; objects come over HTTP
@@ -30,6 +31,10 @@ def serve_api(settings: Settings, sockets: Sequence[socket.socket]) -> None:
         access_log=False,
         server_header=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        server = DrainingServer(config, app.state.open, settings.api.drain_seconds)
+    server = DrainingServer(config, app.state.open, settings.api.drain_seconds)
+    where = settings.monitor
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        monitored(where.host, where.api_port, lambda: server.started and not server.should_exit),
+    ):
         server.run(sockets=list(sockets))

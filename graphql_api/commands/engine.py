@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.ray_runner import RayEngine
+from models import metrics
 from models.errors import RayUnavailable
+from models.monitor import monitored
 from models.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -25,12 +27,21 @@ async def run_engine(settings: Settings, *, on_ready: Callable[[], None]) -> Non
     Raises:
         RayUnavailable: the cluster was there and went away.
     """
-    engine = RayEngine(settings)
+    where = settings.monitor
+    with monitored(where.host, where.engine_port, _is_warm):
+        await _run(RayEngine(settings), on_ready)
+
+
+async def _run(engine: RayEngine, on_ready: Callable[[], None]) -> None:
     connecting = asyncio.create_task(_connect(engine))
     if not await _finished(connecting):
         return  # nothing of ours is on the cluster
     if not await _finished(asyncio.create_task(_keep_warm(engine, on_ready))):
         await asyncio.to_thread(engine.end_conductors)
+
+
+def _is_warm() -> bool:
+    return bool(metrics.WARM._value.get())
 
 
 async def _finished(work: asyncio.Task[None]) -> bool:
@@ -62,9 +73,11 @@ async def _keep_warm(engine: RayEngine, on_ready: Callable[[], None]) -> None:
             await engine.warm()
         except RayUnavailable as error:
             failures += 1
+            metrics.WARM.set(0)
             logger.warning("%s", error.message)
         else:
             failures = 0
+            metrics.WARM.set(1)
             on_ready()
         await asyncio.sleep(WARM_SECONDS)
     raise RayUnavailable("The Ray cluster went away.", hint="Start the engine again.")

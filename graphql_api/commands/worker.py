@@ -9,6 +9,8 @@ from typing import Final
 
 from graphql_api.commands.readiness import ready_teller
 from models.errors import StoreUnavailable
+from models.monitor import monitored
+from models.settings import load_settings
 
 POLL_SECONDS: Final = 0.1
 
@@ -20,17 +22,23 @@ def run_worker(data: Path | None, *, threads: int, ready_fd: int | None) -> None
     from workers.main import run  # reads the settings when it is imported
 
     threading.Thread(target=_report, args=(ready_teller(ready_fd),), daemon=True).start()
-    run(threads)
+    where = load_settings().monitor
+    with monitored(where.host, where.worker_port, _is_ready):
+        run(threads)
+
+
+def _is_ready() -> bool:
+    from workers.resources import resources
+
+    try:
+        resources()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _report(on_ready: Callable[[], None]) -> None:
     """Wait for the stores to be open: from then on messages are worked on."""
-    from workers.resources import resources
-
-    while True:
-        try:
-            resources()
-        except StoreUnavailable:
-            time.sleep(POLL_SECONDS)
-        else:
-            return on_ready()
+    while not _is_ready():
+        time.sleep(POLL_SECONDS)
+    on_ready()

@@ -58,6 +58,7 @@ class Operation:
     cost: Cost
     introspects: bool
     positional: frozenset[str]  # variables that only say where to resume
+    field_name: str  # the first root field: one of the schema's, for what counts operations
 
 
 class Documents:
@@ -119,6 +120,7 @@ class Documents:
                 facts.of[id(node)].cost,
                 facts.of[id(node)].introspects,
                 _positional(node, document),
+                _first_field(node),
             )
             for node in nodes
             for name in [node.name.value if node.name else None]
@@ -142,6 +144,11 @@ class Documents:
         while len(self._known) > _REMEMBERED or self._characters > _REMEMBERED_CHARACTERS:
             forgotten, _ = self._known.popitem(last=False)
             self._characters -= len(forgotten)
+
+
+def _first_field(node: OperationDefinitionNode) -> str:
+    first = node.selection_set.selections[0]
+    return first.name.value if isinstance(first, FieldNode) else "fragment"
 
 
 def _positional(node: OperationDefinitionNode, document: DocumentNode) -> frozenset[str]:

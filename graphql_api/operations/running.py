@@ -21,6 +21,7 @@ from graphql_api.operations.executing import Executor
 from graphql_api.operations.limits import refuse_cost
 from graphql_api.operations.trusted import TrustedDocuments, is_registration
 from graphql_api.permissions import may_introspect
+from models import metrics
 from models.bus import Bus
 from models.ending import end_tasks
 from models.errors import StrataError
@@ -136,6 +137,13 @@ class Operations:
 
     async def run(self, ready: Ready, context: Context, gone: Gone | None = None) -> Answer:
         """Run a query or a mutation to its answer."""
+        kind, field_name = ready.kind.value, ready.operation.field_name
+        with metrics.OPERATION_SECONDS.labels(kind, field_name).time():
+            answer = await self._run(ready, context, gone)
+        metrics.OPERATIONS.labels(kind, field_name, answer.code or "OK").inc()
+        return answer
+
+    async def _run(self, ready: Ready, context: Context, gone: Gone | None) -> Answer:
         try:
             charge = await self.charge(ready, context)
         except Refused as error:

@@ -17,6 +17,7 @@ from graphql_api.operations.rendering import Renderings
 from graphql_api.operations.running import Answer, Operations, Ready
 from graphql_api.permissions import rights_of
 from graphql_api.requests import write_json
+from models import metrics
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Subscription:
         events = cast("AsyncGenerator[Any, None]", source)
         frames = self._render_all(events, executor)
         try:
-            yield frames
+            with metrics.SUBSCRIPTIONS.labels(self._ready.operation.field_name).track_inprogress():
+                yield frames
         finally:
             await frames.aclose()
             await events.aclose()
@@ -82,7 +84,9 @@ class Subscription:
     async def _render_all(
         self, events: AsyncGenerator[Any, None], executor: Executor
     ) -> AsyncGenerator[Frame, None]:
+        counted = metrics.FRAMES.labels(self._ready.operation.field_name)
         async for event in events:
+            counted.inc()
             payload = await self._render(event, executor)
             yield Frame(payload, getattr(event, "cursor", None))
 

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from models import metrics
+
 _SPREAD: Final = 0.3  # of the time there is
 End = Callable[[], Awaitable[None]]
 
@@ -60,7 +62,8 @@ class Open:
         """Register how a websocket is closed."""
         self._sockets.add(end)
         try:
-            yield
+            with metrics.SOCKETS.track_inprogress():
+                yield
         finally:
             self._sockets.discard(end)
 
