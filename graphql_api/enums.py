@@ -120,6 +120,7 @@ show_enum(
         TaskType.BUCKET_DELETE: "The deletion of a bucket with its objects.",
         TaskType.COLLECTION_DELETE: "The deletion of a collection with its documents.",
         TaskType.NAMESPACE_DELETE: "The deletion of a namespace with everything in it.",
+        TaskType.OBJECTS_IMPORT: "The import of a file of objects into a bucket.",
     },
 )
 show_enum(

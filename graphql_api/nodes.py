@@ -23,6 +23,7 @@ from graphql_api.documents.types import show_document
 from graphql_api.node import Node
 from graphql_api.rights import shows
 from graphql_api.schedules.types import show_schedule
+from graphql_api.tasks.line_errors import show_line_error
 from graphql_api.tasks.types import show_task
 from graphql_api.uploads.types import show_upload
 from graphql_api.webhooks.types import show_delivery, show_webhook
@@ -35,6 +36,7 @@ from models.delivery import Delivery
 from models.document import Document
 from models.errors import InvalidInput
 from models.ids import Prefix, is_id
+from models.line_error import LineError
 from models.namespace import Namespace
 from models.object import Object
 from models.row_error import RowError
@@ -56,6 +58,7 @@ KINDS: Final[dict[str, tuple[type[Any], Callable[[Any], Node]]]] = {
     "dlv": (Delivery, show_delivery),
     "err": (RowError, show_row_error),
     "key": (ApiKey, show_key),
+    "lin": (LineError, show_line_error),
     "ns": (Namespace, show_namespace),
     "obj": (Object, show_object),
     "sch": (Schedule, show_schedule),

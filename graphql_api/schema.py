@@ -27,6 +27,7 @@ from graphql_api.rights import guard
 from graphql_api.scalars import scalar_map
 from graphql_api.schedules.mutations import ScheduleMutation
 from graphql_api.schedules.queries import ScheduleQuery
+from graphql_api.tasks.mutations import TaskMutation
 from graphql_api.tasks.queries import TaskQuery
 from graphql_api.tasks.subscriptions import TaskSubscription
 from graphql_api.uploads.mutations import UploadMutation
@@ -57,6 +58,7 @@ Mutation = merge_types(
         KeyMutation,
         BucketMutation,
         ObjectMutation,
+        TaskMutation,
         UploadMutation,
         CollectionMutation,
         BatchMutation,

@@ -78,6 +78,10 @@ class _ContentType(TypedDict, total=False):
     ContentType: str
 
 
+class _From(TypedDict, total=False):
+    Range: str
+
+
 class ArtifactStore:
     """One S3 bucket of ours, and the buckets that objects may point into."""
 
@@ -180,6 +184,15 @@ class ArtifactStore:
             async for chunk in chunks:
                 await asyncio.to_thread(digest.update, chunk)
         return digest.hexdigest()
+
+    def stream_upload(self, key: str, *, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of what a client has sent, from one of them on.
+
+        Raises:
+            NotFound: nothing is there.
+            StoreUnavailable: S3 does not answer, or stopped in the middle.
+        """
+        return self._stream(self._bucket, key, start=start)
 
     async def read(self, key: str, *, sha256: str) -> bytes:
         """Return a committed artifact's bytes.
@@ -296,10 +309,13 @@ class ArtifactStore:
         if head["Metadata"].get("sha256") != sha256:
             raise ArtifactCorrupt(f"Another artifact is already stored as {key}.")
 
-    async def _stream(self, bucket: str, key: str) -> AsyncGenerator[bytes, None]:
+    async def _stream(
+        self, bucket: str, key: str, *, start: int = 0
+    ) -> AsyncGenerator[bytes, None]:
+        part: _From = {"Range": f"bytes={start}-"} if start else {}
         with _speaking():
             try:
-                answer = await self._s3.get_object(Bucket=bucket, Key=key)
+                answer = await self._s3.get_object(Bucket=bucket, Key=key, **part)
             except ClientError as error:
                 if _code(error) in _ABSENT:
                     raise NotFound(f"Nothing is stored at s3://{bucket}/{key}.") from error

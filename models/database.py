@@ -24,6 +24,7 @@ from models.errors import Misconfigured, StoreUnavailable
 from models.event_log import EventLog
 from models.events import Event, Notice
 from models.idempotency import IdempotentRequest
+from models.line_error import LineError
 from models.namespace import Namespace
 from models.object import Object
 from models.rollup import Rollup
@@ -37,7 +38,7 @@ from models.webhook import Webhook
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
     Document, Task, Upload, Event, Notice, EventLog, IdempotentRequest, AuditEntry, Schedule,
-    ScheduleRun, Rollup, Webhook, Delivery, Payload,
+    ScheduleRun, Rollup, Webhook, Delivery, Payload, LineError,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

@@ -16,7 +16,7 @@ from typing import Final, Literal
 # fmt: off
 Prefix = Literal[
     "ns", "bkt", "obj", "col", "btc", "blk", "tsk", "evt", "whk", "dlv", "key", "sub", "err", "aud",
-    "sch", "upl",
+    "sch", "upl", "lin",
 ]
 # fmt: on
 
@@ -27,9 +27,18 @@ _DOCUMENTS: Final = uuid.UUID("6f0d3f7e-5d3c-5a5b-9a0e-7d1f6a1c2b30")
 
 def new_id(prefix: Prefix) -> str:
     """Return a fresh id such as `btc_01KB...`: 48 bits of milliseconds, 80 random bits."""
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return f"{prefix}_{_suffix((time.time_ns() // 1_000_000) << 80 | secrets.randbits(80))}"
+
+
+def line_error_id(task_id: str, *, line: int, ordinal: int) -> str:
+    """Return the id of what was wrong with a line: those of one task sort by line."""
+    task = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8])
+    return f"lin_{_suffix(task << 64 | line << 16 | ordinal)}"
+
+
+def _suffix(number: int) -> str:
     digits = (_ALPHABET[number >> shift & 31] for shift in range(5 * (_SUFFIX_LENGTH - 1), -1, -5))
-    return f"{prefix}_{''.join(digits)}"
+    return "".join(digits)
 
 
 def is_id(value: str, prefix: Prefix) -> bool:

@@ -118,6 +118,10 @@ class ApiSettings(_Part):
     max_body_bytes: int = 4 * 1024 * 1024
     max_text_bytes: int = 1024 * 1024  # inline; longer text goes to S3
     max_upload_bytes: int = 5 * 1024**3  # S3's own limit for one PUT
+    max_import_bytes: int = Field(default=20 * 1024**3, ge=1)  # of one import, unpacked
+    max_import_lines: int = Field(default=10_000_000, ge=1)
+    max_line_bytes: int = Field(default=2 * 1024 * 1024, ge=1)
+    max_line_errors: int = Field(default=10_000, ge=1)  # kept of one import; the rest is counted
     heartbeat_seconds: float = 12.0
     multipart_heartbeat_seconds: float = 5.0
     revalidate_seconds: float = 30.0

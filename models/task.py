@@ -28,6 +28,7 @@ class TaskType(StrEnum):
     BUCKET_DELETE = "BUCKET_DELETE"
     COLLECTION_DELETE = "COLLECTION_DELETE"
     NAMESPACE_DELETE = "NAMESPACE_DELETE"
+    OBJECTS_IMPORT = "OBJECTS_IMPORT"
 
 
 class TaskProgress(BaseModel):
@@ -51,6 +52,8 @@ class Task(Namespaced):
     sequence: int = 1  # grows with each change
     progress: TaskProgress = TaskProgress()
     parameters: dict[str, Any] = {}
+    counts: dict[str, int] = {}  # of an import: lines by what became of them
+    errors_kept: int = 0  # line errors
     position: str | None = None  # where the present step goes on after a kill
     epoch: int = 0
     attempts: int = 0  # without progress in between
@@ -115,7 +118,11 @@ async def claim_task(task_id: str, *, lease_seconds: float) -> Task | None:
 
 
 async def change_task(
-    task: Task, values: Mapping[str, Any], *, lease_seconds: float
+    task: Task,
+    values: Mapping[str, Any],
+    *,
+    lease_seconds: float,
+    session: AsyncClientSession | None = None,
 ) -> Task | None:
     """Change a task that we run; None when it is another's by now.
 
@@ -134,5 +141,27 @@ async def change_task(
             }
         ],
         return_document=ReturnDocument.AFTER,
+        session=session,
+    )
+    return None if row is None else Task.model_validate(row)
+
+
+async def cancel_task(session: AsyncClientSession, task_id: str) -> Task | None:
+    """End a live task that stands for itself, and fence whoever runs it; None when it had ended."""
+    row = await Task.get_pymongo_collection().find_one_and_update(
+        {"_id": task_id, "batch_id": None, "status": {"$in": _LIVE}},
+        [
+            {
+                "$set": {
+                    "status": str(BatchStatus.CANCELED),
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "sequence": {"$add": ["$sequence", 1]},
+                    "updated_at": "$$NOW",
+                    "finished_at": "$$NOW",
+                }
+            }
+        ],
+        return_document=ReturnDocument.AFTER,
+        session=session,
     )
     return None if row is None else Task.model_validate(row)

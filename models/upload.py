@@ -1,7 +1,7 @@
 """Upload: a file that a client sends straight to S3, under a link signed for just these bytes.
 
-PENDING -> CONFIRMED -> attached to one object; and from any of these DISCARDED, then gone. A
-`discard_at` says when the sweep may take it; an attached upload has none.
+PENDING -> CONFIRMED -> attached to one object, or read by one import; and from any of these
+DISCARDED, then gone. A `discard_at` says when the sweep may take it; an attached upload has none.
 """
 
 from datetime import datetime
@@ -33,6 +33,7 @@ class Upload(Namespaced):
     expires_at: datetime  # of the link
     confirmed_at: datetime | None = None
     object_id: str | None = None  # the one object that refers to it
+    task_id: str | None = None  # the one import that reads it
     discard_at: datetime | None = None
 
     class Settings:

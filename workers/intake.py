@@ -101,8 +101,6 @@ async def write_objects(
         )
     bucket = await scope.require(Bucket, bucket_id, path=("bucketId",))
     require_active(bucket, path=("bucketId",))
-    unique = bucket.unique_key
-    chosen = policy or (unique.default_policy if unique else None) or WritePolicy.INSERT
     uploads = await find_confirmed(scope, bucket.id, _upload_ids(drafts))
     rows = [
         _check(stores, bucket, number, draft, error_policy, uploads)
@@ -112,9 +110,33 @@ async def write_objects(
     if _rejects_all(rows, error_policy):
         await held.settle(None, rows=pack_rows([row.answer for row in rows]))
     else:
-        await _write(stores, bucket, rows, chosen, error_policy, held)
+        await _write(stores, bucket, rows, _chosen(bucket, policy), error_policy, held)
     await _require_still_active(stores, scope, bucket, rows)
     return [row.answer for row in rows]
+
+
+async def check_objects(
+    stores: Stores,
+    scope: Scope,
+    bucket: Bucket,
+    drafts: Sequence[ObjectDraft],
+    *,
+    policy: WritePolicy | None,
+    error_policy: ErrorPolicy,
+) -> list[RowAnswer]:
+    """Answer as `write_objects` would for now, writing nothing."""
+    uploads = await find_confirmed(scope, bucket.id, _upload_ids(drafts))
+    rows = [
+        _check(stores, bucket, number, draft, error_policy, uploads)
+        for number, draft in enumerate(drafts)
+    ]
+    known, seen = await _known(bucket, rows, None), set[str]()
+    return [_answer(row, known, seen, _chosen(bucket, policy)) for row in rows]
+
+
+def _chosen(bucket: Bucket, policy: WritePolicy | None) -> WritePolicy:
+    unique = bucket.unique_key
+    return policy or (unique.default_policy if unique else None) or WritePolicy.INSERT
 
 
 def require_distinct(refs: Sequence[str | None]) -> None:
@@ -262,7 +284,9 @@ async def _write_all(
     return answers
 
 
-async def _known(bucket: Bucket, rows: Sequence[_Row], session: Session) -> dict[str, Object]:
+async def _known(
+    bucket: Bucket, rows: Sequence[_Row], session: Session | None
+) -> dict[str, Object]:
     keys = [row.item.key for row in rows if row.item is not None and row.item.key is not None]
     if not keys:
         return {}

@@ -130,6 +130,15 @@ def _key(
     return key
 
 
+def key_of(bucket: Bucket, draft: ObjectDraft) -> str | None:
+    """Return the key that a draft would get; None when it has none, or a bad one."""
+    metadata = draft.metadata if isinstance(draft.metadata, dict) else {}
+    try:
+        return _key(bucket, draft, metadata, path=())
+    except InvalidInput:
+        return None
+
+
 def _require_tags(tags: Sequence[str], *, path: tuple[str, ...]) -> None:
     if len(tags) > _MAX_TAGS:
         raise InvalidInput(f"At most {_MAX_TAGS} tags.", path=path)

@@ -17,6 +17,7 @@ from models.stored import now
 from models.stores import Stores
 from models.task import TaskType, claim_task, read_due_tasks
 from workers.deletions import delete_bucket_job, delete_collection_job
+from workers.imports import import_objects_job
 from workers.namespace_deletion import delete_namespace_job
 from workers.task_run import TaskRun
 
@@ -25,6 +26,7 @@ JOBS: Final[Mapping[TaskType, Callable[[TaskRun], Awaitable[None]]]] = {
     TaskType.BUCKET_DELETE: delete_bucket_job,
     TaskType.COLLECTION_DELETE: delete_collection_job,
     TaskType.NAMESPACE_DELETE: delete_namespace_job,
+    TaskType.OBJECTS_IMPORT: import_objects_job,
 }
 _AT_ONCE: Final = 4  # in one process
 _DUE: Final = 100

@@ -28,6 +28,7 @@ MIN_SECONDS: Final = 60
 MAX_SECONDS: Final = 86_400
 _GRACE: Final = timedelta(hours=1)  # for a confirmation that is on its way
 _UNATTACHED: Final = timedelta(days=7)
+_LENT: Final = timedelta(days=30)  # far longer than any import, should nobody see its end
 _MAX_PENDING: Final = 10_000  # of a namespace
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SWEPT: Final = 100
@@ -169,6 +170,7 @@ async def attach_uploads(session: Session, items: Sequence[Object]) -> None:
                     "_id": {"$in": ids},
                     "status": str(UploadStatus.CONFIRMED),
                     "object_id": {"$in": [None, item.id]},
+                    "task_id": None,
                 },
                 {"$set": {"object_id": item.id, "discard_at": None}},
                 session=session,
@@ -176,6 +178,35 @@ async def attach_uploads(session: Session, items: Sequence[Object]) -> None:
             if taken.matched_count != len(set(ids)):
                 raise Conflict("An upload belongs to another object by now, or is gone.")
         await release_uploads(session, [item.id], keep=ids)
+
+
+async def lend_upload(session: Session, upload: Upload, task_id: str) -> None:
+    """Give a file to the import that reads it; belongs in the transaction that starts it.
+
+    Raises:
+        Conflict: an object or another import has it, or it is being discarded.
+    """
+    taken = await Upload.get_pymongo_collection().update_one(
+        {
+            "_id": upload.id, "status": str(UploadStatus.CONFIRMED), "object_id": None,
+            "task_id": None,
+        },
+        {"$set": {"task_id": task_id, "discard_at": now() + _LENT}},
+        session=session,
+    )  # fmt: skip
+    if not taken.matched_count:
+        raise Conflict(
+            "The upload belongs to an object or to another import.",
+            path=("uploadId",),
+            hint="Send the file again as another upload.",
+        )
+
+
+async def discard_lent(task_id: str, session: Session | None = None) -> None:
+    """Let the sweep take the file of an import that has ended."""
+    await Upload.get_pymongo_collection().update_many(
+        {"task_id": task_id}, {"$set": {"discard_at": now()}}, session=session
+    )
 
 
 async def release_uploads(

@@ -2,7 +2,8 @@
 
 import strawberry
 
-from graphql_api.enums import BatchStatus, TaskType
+from graphql_api.enums import BatchStatus, ErrorPolicy, TaskType, WritePolicy
+from graphql_api.idempotency import key_field
 
 
 @strawberry.input(description="Which tasks.")
@@ -37,3 +38,30 @@ class TaskFilter:
         """Return what tells this list's cursors from another's."""
         types, statuses = (",".join(sorted(one or [])) for one in (self.type, self.status))
         return f"tasks:{types}:{statuses}:{self.subject_id or ''}:{self.batch_id or ''}"
+
+
+@strawberry.input(description="A file of JSON lines to be imported into a bucket.")
+class ImportObjectsInput:
+    """Input of importObjects."""
+
+    bucket_id: strawberry.ID = strawberry.field(description="The bucket.")
+    upload_id: strawberry.ID = strawberry.field(
+        description="A confirmed upload of this bucket, with one object a line in the words of "
+        "ObjectInput; packed if its media type is `application/gzip`. It is removed afterwards."
+    )
+    policy: WritePolicy | None = strawberry.field(
+        default=None, description="What a line with a key may be; the bucket's own policy if none."
+    )
+    error_policy: ErrorPolicy = strawberry.field(
+        default=ErrorPolicy.REJECT_FAILED_ROWS,
+        description="What a bad line means for the others. REJECT_ALL reads the whole file first; "
+        "a line is then bad by itself or by what the bucket holds, not by other lines.",
+    )
+    idempotency_key: str | None = key_field()
+
+
+@strawberry.input(description="A task to be canceled.")
+class CancelTaskInput:
+    """Input of cancelTask."""
+
+    id: strawberry.ID = strawberry.field(description="The task; an import.")

@@ -3,9 +3,15 @@
 import strawberry
 
 from graphql_api.context import Info
-from graphql_api.enums import TaskType
+from graphql_api.enums import RowOutcome, TaskType
+from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
+from graphql_api.listing import list_page
 from graphql_api.node import Node
+from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.scalars import BigInt, DateTime
+from graphql_api.tasks.line_errors import LineError, show_line_error
+from models.line_error import LineError as LineErrorModel
 from models.scope import Scope
 from models.states import FINAL
 from models.task import Task as TaskModel
@@ -18,6 +24,17 @@ class TaskProgress:
     step: str = strawberry.field(description="The step under way; empty before the first.")
     done: BigInt = strawberry.field(description="Units of that step that are done.")
     total: BigInt | None = strawberry.field(description="Units of that step; null when unknown.")
+
+
+@strawberry.type(description="What became of the lines of an import, so far; blank ones not among.")
+class ImportCounts:
+    """Counts as shown."""
+
+    lines: BigInt = strawberry.field(description="All of them: the sum of the others.")
+    created: BigInt = strawberry.field(description="Lines that became objects.")
+    updated: BigInt = strawberry.field(description="Lines that changed objects.")
+    unchanged: BigInt = strawberry.field(description="Lines whose objects were like this.")
+    rejected: BigInt = strawberry.field(description="Lines that were not taken.")
 
 
 @strawberry.type(description="What a client watches for one asynchronous request.")
@@ -42,6 +59,28 @@ class Task(Node):
     created_at: DateTime = strawberry.field(description="When it was asked for.")
     updated_at: DateTime = strawberry.field(description="When it last changed.")
     finished_at: DateTime | None = strawberry.field(description="When it ended.")
+    import_counts: ImportCounts | None = strawberry.field(
+        description="What became of the lines of an import; with REJECT_ALL, while they are only "
+        "looked at, what would. Null for any other task."
+    )
+
+    @strawberry.field(
+        description="What was wrong with lines of an import, in the order of the lines: the first "
+        "10,000, for 30 days."
+    )
+    async def line_errors(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LineError] | None:
+        """List the line errors."""
+        return await list_page(
+            info.context, LineErrorModel, show_line_error, kind=f"lines:{self.id}",
+            match={"task_id": self.id}, first=first, after=after, last=last, before=before,
+        )  # fmt: skip
 
 
 def show_task(model: TaskModel) -> Task:
@@ -62,7 +101,45 @@ def show_task(model: TaskModel) -> Task:
         created_at=DateTime(model.created_at),
         updated_at=DateTime(model.updated_at),
         finished_at=None if model.finished_at is None else DateTime(model.finished_at),
+        import_counts=_show_counts(model),
     )
+
+
+def _show_counts(model: TaskModel) -> ImportCounts | None:
+    if model.type is not TaskType.OBJECTS_IMPORT:
+        return None
+    created, updated, unchanged, rejected = (
+        BigInt(model.counts.get(outcome.lower(), 0))
+        for outcome in (
+            RowOutcome.CREATED, RowOutcome.UPDATED, RowOutcome.UNCHANGED, RowOutcome.REJECTED,
+        )
+    )  # fmt: skip
+    return ImportCounts(
+        lines=BigInt(sum(model.counts.values())),
+        created=created,
+        updated=updated,
+        unchanged=unchanged,
+        rejected=rejected,
+    )
+
+
+@strawberry.type(description="Answer to importObjects.")
+class ImportObjectsPayload:
+    """What came of it."""
+
+    task: Task | None = strawberry.field(description="What to watch, and where the errors are.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was begun.")
+    replayed: bool = replayed_field()
+
+
+@strawberry.type(description="Answer to cancelTask.")
+class CancelTaskPayload:
+    """What came of it."""
+
+    task: Task | None = strawberry.field(
+        description="The task as it is now; one that had ended is as it was."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it was not canceled.")
 
 
 def _id(value: str | None) -> strawberry.ID | None:

@@ -219,11 +219,24 @@ async def check_collections(api: Caller, collection_id: str) -> None:
 
 
 async def check_uploads(api: Caller, bucket_id: str) -> None:
-    """A file goes straight to S3, by the link alone."""
-    body = b"A letter."
+    """A file goes straight to S3, by the link alone; one of JSON lines becomes objects."""
+    await send_file(api, bucket_id, b"A letter.", media_type="text/plain")
+    lines = b'{"blobs": [{"property": "content", "text": "One."}]}\n{"metadata": {}}\n'
+    upload_id = await send_file(api, bucket_id, lines, media_type="application/x-ndjson")
+    task = (await api.ask("importObjects", bucketId=bucket_id, uploadId=upload_id))["task"]
+    frames = await api.follow("taskUpdated", id=task["id"])
+    assert frames[-1]["status"] == "COMPLETED_WITH_ERRORS", frames
+    found = await api.ask("lineErrors", taskId=task["id"])
+    assert (found["importCounts"]["created"], found["importCounts"]["rejected"]) == (1, 1)
+    assert [edge["node"]["line"] for edge in found["lineErrors"]["edges"]] == [2]
+    canceled = (await api.ask("cancelTask", id=task["id"]))["task"]
+    assert canceled["status"] == "COMPLETED_WITH_ERRORS"
+
+
+async def send_file(api: Caller, bucket_id: str, body: bytes, *, media_type: str) -> str:
     announced = {
-        "filename": "letter.txt",
-        "mediaType": "text/plain",
+        "filename": "file",
+        "mediaType": media_type,
         "sizeBytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
     }
@@ -233,6 +246,7 @@ async def check_uploads(api: Caller, bucket_id: str) -> None:
         assert (await client.put(link["url"], content=body, headers=headers)).status_code == 200
     confirmed = await api.ask("confirmUpload", uploadId=link["upload"]["id"])
     assert confirmed["upload"]["status"] == "CONFIRMED"
+    return str(link["upload"]["id"])
 
 
 async def check_objects(api: Caller, bucket_id: str, ids: list[str]) -> None:
