@@ -8,13 +8,13 @@ from typing import Any
 
 from models.settings import Settings
 from models.stores import open_stores
-from workers import imports
+from workers import intake
 from workers.tasks import run_task
 
 
 def stop_after(commits: int) -> None:
     """Let so many groups of lines be written, and then nothing happen any more."""
-    real, done = imports.write_objects, 0
+    real, done = intake.write_objects, 0
 
     async def write_objects(*arguments: Any, **values: Any) -> Any:
         nonlocal done
@@ -24,7 +24,7 @@ def stop_after(commits: int) -> None:
             await asyncio.Event().wait()
         return answers
 
-    imports.write_objects = write_objects
+    intake.write_objects = write_objects
 
 
 async def main(settings: Settings, task_id: str) -> None:

@@ -28,7 +28,7 @@ from models.task import Task
 from models.upload import Upload
 from tests.factories import make_bucket, make_object, store
 from tests.fixtures.stores import NamespaceOfTest
-from workers import imports
+from workers import intake
 from workers.deletions import delete_bucket
 from workers.import_lines import Line, Place, parse_line, read_lines, unpack
 from workers.imports import begin_import, cancel_import
@@ -200,7 +200,7 @@ async def test_each_commit_is_a_place_to_go_on_from(
     packed = gzip.compress(body) if media_type == "application/gzip" else body
     upload = await send(stores, bucket, packed, media_type=media_type)
     task = await begin(stores, bucket, upload, policy=WritePolicy.INSERT)
-    real, calls = imports.write_objects, Counter[str]()
+    real, calls = intake.write_objects, Counter[str]()
 
     async def dying(*arguments: Any, **values: Any) -> Any:
         calls["begun"] += 1
@@ -210,7 +210,7 @@ async def test_each_commit_is_a_place_to_go_on_from(
         if calls["begun"] in (2, 4):
             raise Killed
 
-    monkeypatch.setattr(imports, "write_objects", dying)
+    monkeypatch.setattr(intake, "write_objects", dying)
     for _ in range(5):
         with pytest.raises(Killed):
             await run_task(hasty, task.id)
@@ -226,13 +226,13 @@ async def test_a_worker_that_was_taken_for_dead_writes_nothing(
     stores: Stores, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await begin(stores, bucket, await send(stores, bucket, line_of(1)))
-    real = imports.write_objects
+    real = intake.write_objects
 
     async def overtaken(*arguments: Any, **values: Any) -> Any:
         await Task.get_pymongo_collection().update_one({"_id": task.id}, {"$inc": {"epoch": 1}})
         return await real(*arguments, **values)
 
-    monkeypatch.setattr(imports, "write_objects", overtaken)
+    monkeypatch.setattr(intake, "write_objects", overtaken)
 
     await run_task(stores, task.id)
 
@@ -351,7 +351,7 @@ async def test_a_canceled_import_keeps_what_it_wrote_and_writes_no_more(
 ) -> None:
     upload = await send(stores, bucket, b"\n".join(line_of(n) for n in range(1200)))
     task = await begin(stores, bucket, upload)
-    real, calls = imports.write_objects, Counter[str]()
+    real, calls = intake.write_objects, Counter[str]()
 
     async def canceled_meanwhile(*arguments: Any, **values: Any) -> Any:
         calls["begun"] += 1
@@ -359,7 +359,7 @@ async def test_a_canceled_import_keeps_what_it_wrote_and_writes_no_more(
             await cancel_import(stores, scope_of(bucket), task.id)
         return await real(*arguments, **values)
 
-    monkeypatch.setattr(imports, "write_objects", canceled_meanwhile)
+    monkeypatch.setattr(intake, "write_objects", canceled_meanwhile)
 
     done = await ended(stores, task)
     again = await cancel_import(stores, scope_of(bucket), task.id)
