@@ -16,7 +16,7 @@ up: $(UP)  ## start everything and run the demo
 test: $(INSTALLED) chromium check  ## everything that CI runs
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(INSTALLED)  ## linters, types, import contracts, schema
+check: $(INSTALLED)  ## linters, types, import contracts, schema, page of extractors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -24,6 +24,7 @@ check: $(INSTALLED)  ## linters, types, import contracts, schema
 	$(BIN)/mypy frontend_examples/python/receive_webhooks.py
 	$(BIN)/lint-imports
 	$(BIN)/strata schema --check graphql_api/schema.graphql
+	$(BIN)/strata extractors docs --check docs/extractors.md
 
 bench: $(INSTALLED)  ## every benchmark; each ends with a line of JSON
 	$(BIN)/python -m benchmarks all

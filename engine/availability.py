@@ -78,7 +78,7 @@ def require_available(
         extractor.require()
     except NetError as error:
         raise ExtractorUnavailable(
-            str(error), path=("extractor", "parameters", "net"), hint=error.hint
+            error.message, path=("extractor", "parameters", "net"), hint=error.hint
         ) from error
     return vectors
 

@@ -201,6 +201,52 @@ def schema(
         require_same(check)
 
 
+extractors = typer.Typer(no_args_is_help=True, help="The extractors: list, document, begin one.")
+app.add_typer(extractors, name="extractors", rich_help_panel=LOOK)
+
+
+@extractors.command("list")
+@expected_failures
+def list_extractors(data: Data = None) -> None:
+    """List the extractors: where each comes from, and whether it can run on this machine."""
+    from graphql_api.commands.extractors.listing import list_extractors
+    from graphql_api.commands.terminal import open_console
+    from models.settings import load_settings
+
+    list_extractors(load_settings(data), open_console())
+
+
+@extractors.command("new")
+@expected_failures
+def new_extractor(
+    name: Annotated[str, typer.Argument(help="Its name: lower case, digits and underscores.")],
+    into: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; ./strata-NAME without it.")
+    ] = None,
+) -> None:
+    """Write a package with an extractor that works, and a test: the beginning of your own."""
+    from graphql_api.commands.extractors.skeleton import write_skeleton
+
+    for path in write_skeleton(name, into):
+        print(path)
+
+
+@extractors.command("docs")
+@expected_failures
+def document_extractors(
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Fail when FILE holds another page.")
+    ] = None,
+) -> None:
+    """Print the page of the built-in extractors, as it stands in docs/extractors.md."""
+    from graphql_api.commands.extractors.page import extractors_page, require_page
+
+    if check is None:
+        print(extractors_page(), end="")
+    else:
+        require_page(check)
+
+
 @app.command(rich_help_panel=PARTS)
 @expected_failures
 def indexes(data: Data = None) -> None:

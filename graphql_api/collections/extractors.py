@@ -64,7 +64,10 @@ class ExtractorResources:
     memory_mb: int = strawberry.field(description="Mebibytes of memory.")
 
 
-@strawberry.type(description="Whether an extractor can run here with its default parameters.")
+@strawberry.type(
+    description="Whether an extractor can run here with its default parameters; where one has no "
+    "default, whether its packages are installed."
+)
 class ExtractorAvailability:
     """Readiness as shown."""
 

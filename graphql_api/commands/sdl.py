@@ -1,8 +1,8 @@
 """`strata schema`: the API's schema in GraphQL's own language."""
 
-import difflib
 from pathlib import Path
 
+from graphql_api.commands.generated import require_text
 from models.errors import Permanent
 
 
@@ -21,13 +21,5 @@ def schema_text() -> str:
 
 def require_same(path: Path) -> None:
     """Raise, naming the first differences, unless the file is the schema of this version."""
-    found = path.read_text().splitlines() if path.is_file() else []
-    expected = schema_text().splitlines()
-    changes = list(
-        difflib.unified_diff(found, expected, str(path), "this version", lineterm="", n=1)
-    )
-    if changes:
-        raise SchemaDiffers(
-            f"{path} is not the schema of this version:\n" + "\n".join(changes[:40]),
-            hint=f"Write it anew: strata schema > {path}",
-        )
+    hint = f"Write it anew: strata schema > {path}"
+    require_text(path, schema_text(), error=SchemaDiffers, hint=hint)

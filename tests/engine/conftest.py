@@ -28,7 +28,13 @@ def test_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_driver(ray_endpoints: Endpoints) -> Iterator[None]:
+def plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder on the path of Ray's workers, for packages that a test writes."""
+    return tmp_path_factory.mktemp("plugins")
+
+
+@pytest.fixture(scope="session")
+def ray_driver(ray_endpoints: Endpoints, plugin_site: Path) -> Iterator[None]:
     """This process as a driver whose workers know the test extractors too."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in driver_environment(ray_endpoints.ray_token or "").items():
@@ -41,7 +47,7 @@ def ray_driver(ray_endpoints: Endpoints) -> Iterator[None]:
             namespace=RAY_NAMESPACE,
             runtime_env={
                 "worker_process_setup_hook": "tests.extractors.install",
-                "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},
+                "env_vars": {"PYTHONPATH": f"{Path(__file__).parents[2]}:{plugin_site}"},
             },
             log_to_driver=False,
             logging_level=logging.WARNING,

@@ -19,6 +19,7 @@ from graphql_api.demo.facts import DemoFacts, read_facts, write_facts
 from graphql_api.demo.operations import operation
 from models.embedded.folder import DataFolder
 from models.embedded.loopback import HOST
+from tests.fixtures.plugins import SHOUT, Install
 
 COMMANDS = (
     "up",
@@ -30,6 +31,7 @@ COMMANDS = (
     "schema",
     "indexes",
     "rebuild-vectors",
+    "extractors",
 )
 HEAVY = ("ray", "beanie", "pyarrow", "strawberry", "numpy", "uvicorn")
 FACTS = DemoFacts("http://127.0.0.1:1/graphql", "key", "ns_1", "bkt_1", "col_1", "btc_1")
@@ -107,6 +109,40 @@ def test_schema_check_accepts_the_same_and_refuses_another(
     assert refused.exit_code == 1
     assert "SCHEMA_DIFFERS" in refused.stderr
     assert "-type Mutations" in refused.stderr
+
+
+def test_the_page_of_extractors_is_that_of_this_version(runner: CliRunner, tmp_path: Path) -> None:
+    page, other = Path(__file__).parents[2] / "docs" / "extractors.md", tmp_path / "other.md"
+    other.write_text(page.read_text().replace("`chunk_size`", "`chunks`"))
+
+    assert runner.invoke(app, ["extractors", "docs", "--check", str(page)]).exit_code == 0
+    refused = runner.invoke(app, ["extractors", "docs", "--check", str(other)])
+    assert refused.exit_code == 1
+    assert "PAGE_DIFFERS" in refused.stderr
+    assert "-| `chunks`" in refused.stderr
+
+
+def test_extractors_are_listed_with_what_they_lack(
+    runner: CliRunner,
+    tmp_path: Path,
+    install_plugin: Install,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offers = {"shout@v1": "shouting:Shout", "quiet@v1": "shouting:Quiet", "bad@v1": "breaking:Bad"}
+    install_plugin("strata-shout", offers, shouting=SHOUT, breaking="1 / 0")
+    monkeypatch.setenv("STRATA_EXTRACTORS__PLUGINS", '["shout@v1", "bad@v1"]')
+
+    listed = runner.invoke(app, ["extractors", "list", "--data", str(tmp_path)])
+
+    assert listed.exit_code == 0, listed.output
+    rows = {line.split()[0]: line for line in listed.stdout.splitlines() if line.strip()}
+    assert "built-in" in rows["text"]
+    assert "available" in rows["text"]
+    assert "the files of net" in rows["late_interaction"]
+    assert "strata-shout 1.2" in rows["shout"]
+    assert "available" in rows["shout"]
+    assert "not allowed" in rows["quiet"]
+    assert "cannot be" in rows["bad"]
 
 
 def test_demo_without_a_running_strata_says_how_to_start_one(
