@@ -42,6 +42,7 @@ class Conductor:
             settings.cache,
             size=settings.engine.pool_size or size,
             endpoints=settings.embeddings,
+            in_flight_bytes=settings.engine.in_flight_bytes,
         )
         self._slots = Slots(settings.engine.conductor_blocks)
         self._runs: dict[str, tuple[int, asyncio.Task[None]]] = {}  # those under way

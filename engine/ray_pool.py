@@ -9,14 +9,16 @@ import asyncio
 import logging
 import time
 from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, RayTaskError
 
+from engine.byte_gate import ByteGate
 from engine.catalog import extractor_spec
 from engine.extractor_process import ExtractorProcess
 from engine.plugins import allowed_plugins
@@ -32,8 +34,11 @@ _SPARE_SECONDS: Final = 60.0  # of such an actor while nobody here waits
 _RETIRE_SECONDS: Final = 600.0  # of the last actor of a pool that nobody warmed
 _START_SECONDS: Final = 120.0
 _GROWTH_PAUSE: Final = 5.0  # after an actor beyond the first did not start
+_RESTART_PAUSE: Final = 1.0  # after the only one did not
+_PATIENCE: Final = 60.0  # for a place to start in: Ray takes a while to know that a node is gone
 _PROGRESS_SECONDS: Final = 1.0
 _MEBIBYTE: Final = 1024 * 1024
+_USUAL_STORE: Final = 200 * _MEBIBYTE  # where no node says how large its own is
 _NODE_DIED: Final = "node has died"  # Ray says it in words only
 
 
@@ -50,12 +55,24 @@ class _Member:
 
 
 class RayPools:
-    """The pools of one conductor."""
+    """The pools of one conductor.
 
-    def __init__(self, cache: Path, *, size: int, endpoints: Endpoints | None = None) -> None:
+    What they are sent at once is bounded by `in_flight_bytes`; by default half of the smallest
+    object store, so that there is room for what comes back.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        size: int,
+        endpoints: Endpoints | None = None,
+        in_flight_bytes: int | None = None,
+    ) -> None:
         self._cache = cache
         self._endpoints = endpoints
         self._size = size
+        self._gate = ByteGate(in_flight_bytes or _smallest_store() // 2)
         self._pools: dict[tuple[str, str], RayPool] = {}
 
     def pool(self, choice: ExtractorChoice) -> Pool:
@@ -81,7 +98,7 @@ class RayPools:
         key = (choice.label, choice.parameters_hash)
         if key not in self._pools:
             self._pools[key] = RayPool(
-                choice, self._cache, size=self._size, endpoints=self._endpoints
+                choice, self._cache, size=self._size, gate=self._gate, endpoints=self._endpoints
             )
         return self._pools[key]
 
@@ -95,6 +112,7 @@ class RayPool:
         cache: Path,
         *,
         size: int,
+        gate: ByteGate,
         endpoints: Endpoints | None = None,
     ) -> None:
         self._choice = choice
@@ -102,10 +120,12 @@ class RayPool:
         self._cache = cache
         self._endpoints = endpoints
         self._size = size
+        self._gate = gate
         self._members: list[_Member] = []
         self._queue: deque[asyncio.Future[_Member]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._grow_again = 0.0
+        self._failing_since: float | None = None
         self._keep = False
 
     @property
@@ -119,26 +139,30 @@ class RayPool:
         return bool(self._queue)
 
     async def extract(self, rows: pa.RecordBatch, progress: ProgressClock) -> Extraction:
-        """Extract on an idle actor.
+        """Extract on an idle actor; on another when its node goes away, which is no row's fault.
 
         Raises:
             ExtractorDied: the actor's process ended; another takes its place.
-            PoolUnavailable: no actor starts, or the node that it ran on is gone.
+            PoolUnavailable: no actor starts, or one node after the other goes away.
         """
-        with progress.waiting():
-            member = await self._acquire()
-        try:
-            return await self._call(member, rows, progress)
-        except RayTaskError as error:
-            raise error.cause from None  # what the extractor itself raised
-        except RayError as error:
-            self._discard(member)
-            raise self._death(error) from error
-        except asyncio.CancelledError:
-            self._discard(member)  # what it computes nobody waits for
-            raise
-        finally:
-            self._release(member)
+        for _ in range(self._size + 1):  # every actor may have been on the node
+            with progress.waiting():
+                member = await self._acquire()
+            try:
+                return await self._send(member, rows, progress)
+            except RayTaskError as error:
+                raise error.cause from None  # what the extractor itself raised
+            except RayError as error:
+                self._discard(member)
+                if not _place_is_gone(error):
+                    raise self._death(error) from error
+                progress.restart()
+            except asyncio.CancelledError:
+                self._discard(member)  # what it computes nobody waits for
+                raise
+            finally:
+                self._release(member)
+        raise PoolUnavailable(f"The nodes that ran {self._choice.label} are gone.")
 
     def warm(self) -> None:
         """Start the first actor if there is none, and never retire it."""
@@ -157,6 +181,15 @@ class RayPool:
         """End every actor."""
         for member in tuple(self._members):
             self._discard(member)
+
+    async def _send(
+        self, member: _Member, rows: pa.RecordBatch, progress: ProgressClock
+    ) -> Extraction:
+        """Call once there is room for the rows; whoever has room has an actor and goes on."""
+        async with AsyncExitStack() as room:
+            with progress.waiting():
+                await room.enter_async_context(self._gate.hold(rows.nbytes))
+            return await self._call(member, rows, progress)
 
     async def _call(
         self, member: _Member, rows: pa.RecordBatch, progress: ProgressClock
@@ -234,16 +267,26 @@ class RayPool:
         except (RayError, TimeoutError) as error:
             self._discard(member)
             self._grow_again = time.monotonic() + _GROWTH_PAUSE
+            if self._may_pass(error):
+                asyncio.get_running_loop().call_later(_RESTART_PAUSE, self._serve)
+                return
             self._refuse(self._cause(error))
         else:
+            self._failing_since = None
             member.ready = True
             member.idle_since = time.monotonic()
         self._serve()
 
+    def _may_pass(self, error: RayError | TimeoutError) -> bool:
+        """Tell whether to try again to start: nothing of the extractor failed, but its place."""
+        if isinstance(error, RayTaskError | TimeoutError):
+            return False
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        return now - self._failing_since < _PATIENCE
+
     def _death(self, error: RayError) -> Exception:
         label = self._choice.label
-        if _NODE_DIED in str(error):
-            return PoolUnavailable(f"A node that ran {label} is gone.")
         if isinstance(error, OutOfMemoryError):
             return ExtractorDied(f"The process of {label} was ended: its node ran out of memory.")
         return ExtractorDied(f"The process of {label} ended.")
@@ -266,3 +309,19 @@ class RayPool:
         if member in self._members:
             self._members.remove(member)
             ray.kill(member.actor, no_restart=True)
+
+
+def _place_is_gone(error: RayError) -> bool:
+    """Tell whether a node went away with its actors.
+
+    Until the cluster knows of it, a call says only that its actor cannot be reached; of an actor
+    whose process ended on a node that lives, Ray knows at once.
+    """
+    return isinstance(error, ActorUnavailableError) or _NODE_DIED in str(error)
+
+
+def _smallest_store() -> int:
+    """Return the bytes of the smallest object store in the cluster."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    sizes = [one["Resources"].get("object_store_memory", 0) for one in nodes if one["Alive"]]
+    return int(min(sizes, default=0)) or _USUAL_STORE

@@ -75,6 +75,7 @@ class EngineSettings(_Part):
     blocks_in_flight: int = Field(default=4, ge=1)  # per conductor and batch
     conductor_blocks: int = Field(default=16, ge=1)  # per conductor, shared by the namespaces
     conductors: int = Field(default=1, ge=1)
+    in_flight_bytes: int | None = Field(default=None, ge=1)  # sent to extractors at once, on Ray
     max_blob_bytes: int = Field(default=256 * 1024 * 1024, ge=1)  # of one image, film or paper
     blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor
 

@@ -83,6 +83,8 @@ class Ray(LocalServer):
             environment={
                 **driver_environment(self.token),
                 "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",  # 30 while a detached actor lives
+                # A node that joined may go again: known after 5 s instead of 15.
+                "RAY_health_check_period_ms": "1000",
                 "RAY_START_HOOK": "models.embedded.ray_hook.without_client_server",
             },
             without=FOREIGN,

@@ -264,3 +264,35 @@ async def test_a_pool_that_lost_its_free_process_starts_another_free_one(
             await asyncio.gather(*(extract(pool) for _ in range(4)))
 
     assert sorted(member.reserves for member in pool._members) == [False, True]
+
+
+class FullStore:
+    """An actor that notes how many bytes all of its kind hold at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.extract = self.progress = self
+
+    async def remote(self, rows: pa.RecordBatch | None = None) -> object:
+        if rows is None:
+            return 0
+        self.now += rows.nbytes
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= rows.nbytes
+        return rows
+
+
+async def test_what_is_sent_at_once_fits_into_the_object_store(
+    ray_pools: "RayPools", tmp_path: Path
+) -> None:
+    from engine.byte_gate import ByteGate
+    from engine.ray_pool import RayPool, _Member
+
+    actor, limit = FullStore(), 3 * ROWS.nbytes
+    pool = RayPool(choice("constant@v1"), tmp_path, size=8, gate=ByteGate(limit))
+    pool._members = [_Member(actor, reserves=False, ready=True) for _ in range(8)]
+
+    await asyncio.gather(*(pool.extract(ROWS, ProgressClock()) for _ in range(40)))
+
+    assert actor.most == limit
