@@ -296,3 +296,28 @@ async def test_what_is_sent_at_once_fits_into_the_object_store(
     await asyncio.gather(*(pool.extract(ROWS, ProgressClock()) for _ in range(40)))
 
     assert actor.most == limit
+
+
+class Unreachable(FullStore):
+    """An actor on a node that went away."""
+
+    async def remote(self, rows: pa.RecordBatch | None = None) -> object:
+        from ray.exceptions import ActorUnavailableError
+
+        raise ActorUnavailableError("connection refused", None)
+
+
+async def test_a_call_goes_on_where_there_is_a_node_left(
+    ray_pools: "RayPools", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.byte_gate import ByteGate
+    from engine.ray_pool import RayPool, _Member
+
+    monkeypatch.setattr("ray.kill", lambda actor, no_restart: None)
+    pool = RayPool(choice("constant@v1"), tmp_path, size=3, gate=ByteGate(10**6))
+    left = _Member(FullStore(), reserves=False, ready=True)
+    gone = [_Member(Unreachable(), reserves=True, ready=True) for _ in range(2)]
+    pool._members = [*gone, left]
+
+    assert await pool.extract(ROWS, ProgressClock()) is ROWS
+    assert pool._members == [left]
