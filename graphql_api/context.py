@@ -11,6 +11,7 @@ import strawberry
 from engine.queries import QueryEncoder
 from graphql_api.loaders import Loaders
 from graphql_api.looks import SharedLooks
+from graphql_api.operations.charge import Charge
 from graphql_api.pagination import Cursors
 from graphql_api.permissions import Authenticator, Principal, require_scope
 from models.errors import NotFound
@@ -44,6 +45,7 @@ class Context:
     bypass_cache: bool = False  # as its caller wishes
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     recalled: list[dict[str, Any]] = field(default_factory=list)  # `extensions.cache.fields`
+    charge: Charge | None = None  # once its points are taken
     _loaders: Loaders | None = None
     _validated: float = field(default_factory=time.monotonic)
 

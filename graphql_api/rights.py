@@ -59,6 +59,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.objectDocuments": Right.READ,
     "Query.objects": Right.READ,
     "Query.planBatch": Right.READ,
+    "Query.rateLimit": Right.READ,
     "Query.schedule": Right.READ,
     "Query.schedules": Right.READ,
     "Query.searchDocuments": Right.READ,

@@ -7,6 +7,7 @@ from strawberry.tools import merge_types
 from graphql_api.admin.key_mutations import KeyMutation
 from graphql_api.admin.mutations import AdminMutation
 from graphql_api.admin.queries import AdminQuery
+from graphql_api.admin.rate_limit import RateLimitQuery
 from graphql_api.analytics.queries import AnalyticsQuery
 from graphql_api.auditing import record
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
@@ -39,6 +40,7 @@ Query = merge_types(
     "Query",
     (
         AdminQuery,
+        RateLimitQuery,
         NodeQuery,
         BucketQuery,
         CollectionQuery,

@@ -1,35 +1,14 @@
 """Who pays for an operation, and what an answer says about it."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+from graphql_api.operations.charge import Charge
 from graphql_api.operations.rates import LocalBuckets, Rates, SharedBuckets, Size
 from graphql_api.permissions import Principal
 from models.bus import Bus
 from models.settings import LimitSettings
 
 _KEYS_OF_A_NAMESPACE: Final = 4  # may spend all they have at once
-
-
-@dataclass
-class Charge:
-    """What one operation paid."""
-
-    requested: int
-    remaining: int
-    limit: int
-    restored: int
-    actual: int = 0
-
-    def show(self) -> dict[str, int]:
-        """Return it as an answer's `extensions.cost`."""
-        return {
-            "requested": self.requested,
-            "actual": self.actual,
-            "limit": self.limit,
-            "remaining": self.remaining,
-            "restoreRate": self.restored,
-        }
 
 
 class Charging:

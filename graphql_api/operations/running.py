@@ -15,7 +15,8 @@ from graphql_api.context import Context
 from graphql_api.errors import Refused, present
 from graphql_api.operations.awaiting import is_awaitable
 from graphql_api.operations.caching import show_cache
-from graphql_api.operations.charging import Charge, Charging
+from graphql_api.operations.charge import Charge
+from graphql_api.operations.charging import Charging
 from graphql_api.operations.documents import Documents, Invalid, Operation
 from graphql_api.operations.executing import Executor
 from graphql_api.operations.limits import refuse_cost
@@ -145,7 +146,7 @@ class Operations:
 
     async def _run(self, ready: Ready, context: Context, gone: Gone | None) -> Answer:
         try:
-            charge = await self.charge(ready, context)
+            charge = context.charge = await self.charge(ready, context)
         except Refused as error:
             return self.refuse(error, context)
         is_query = ready.kind is OperationType.QUERY

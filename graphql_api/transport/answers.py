@@ -4,6 +4,7 @@ Two profiles: `audit` is what the published audits of GraphQL over HTTP ask for,
 error in plain JSON is a 200; `draft` follows the specification's draft.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any, Final, Literal
@@ -28,6 +29,7 @@ _TYPES: Final[Mapping[Media, Header]] = {
     for media in ("application/json", "application/graphql-response+json")
 }
 _VARY: Final = (b"vary", b"accept")
+_VARY_BY_CALLER: Final = (b"vary", b"accept, authorization")
 
 
 class Refusal(Exception):
@@ -77,10 +79,27 @@ def headers_of(answer: Answer) -> Iterable[Header]:
     if charge is not None:
         yield b"ratelimit-limit", str(charge.limit).encode()
         yield b"ratelimit-remaining", str(charge.remaining).encode()
-        missing = max(0, charge.limit - charge.remaining)
-        yield b"ratelimit-reset", str(ceil(missing / charge.restored)).encode()
+        yield b"ratelimit-reset", str(charge.full_in).encode()
     if answer.retry_after is not None:
         yield b"retry-after", str(max(1, ceil(answer.retry_after))).encode()
+
+
+def tag_of(answer: Answer) -> bytes:
+    """Return an ETag of an answer's data; a weak one, since what it cost may differ."""
+    return b'W/"%s"' % hashlib.sha256(write_json(answer.data)).hexdigest()[:32].encode()
+
+
+def is_known(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether the client has that answer already, as If-None-Match says."""
+    given = headers.get(b"if-none-match", b"")
+    return given.strip() == b"*" or tag in [one.strip() for one in given.split(b",")]
+
+
+async def send_unchanged(send: Send, answer: Answer, extra: Iterable[Header]) -> None:
+    """Send that what the client has is still so."""
+    headers = [_VARY_BY_CALLER, *headers_of(answer), *extra]
+    await send({"type": "http.response.start", "status": 304, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def send_answer(

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import secrets
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Final
 
@@ -16,7 +16,15 @@ from graphql_api.context import Context, Services
 from graphql_api.operations.running import EXPECTED, Answer, Operations, Ready, Request
 from graphql_api.operations.streaming import Frame, Subscription
 from graphql_api.requests import write_json
-from graphql_api.transport.answers import Refusal, send_answer, send_json
+from graphql_api.transport.answers import (
+    Profile,
+    Refusal,
+    is_known,
+    send_answer,
+    send_json,
+    send_unchanged,
+    tag_of,
+)
 from graphql_api.transport.bodies import Malformed, read_body, read_query_string
 from graphql_api.transport.draining import Open, TooMany
 from graphql_api.transport.negotiation import EVENTS, JSON, Accepted, Media, Stream, negotiate
@@ -28,6 +36,7 @@ from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 _POST_ONLY: Final = ((b"allow", b"POST"),)
 _BOTH: Final = ((b"allow", b"GET, POST"),)
 _BEARER: Final = ((b"www-authenticate", b"Bearer"),)
+_ASK_AGAIN: Final = (b"cache-control", b"private, no-cache")
 _LATER: Final = ((b"retry-after", b"5"),)
 _URI_BYTES: Final = 16 * 1024
 _NO_CACHE: Final = b"no-cache"
@@ -99,7 +108,15 @@ class GraphQLView:
             return
         with self._open.running():
             answer = await self._operations.run(ready, context, lambda: _gone(receive))
-        await send_answer(send, answer, media, self._api.http_profile)
+        if scope["method"] == "GET" and self._may_be_kept(ready, answer):
+            await _send_kept(send, answer, media, headers, self._api.http_profile)
+        else:
+            await send_answer(send, answer, media, self._api.http_profile)
+
+    def _may_be_kept(self, ready: Ready, answer: Answer) -> bool:
+        """Tell whether a client may keep an answer: whole, and to a document on the list."""
+        listed = self._operations.trusted.is_listed(ready.operation.document_hash)
+        return listed and answer.ran and not answer.errors
 
     async def _read(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Request:
         if scope["method"] == "POST":
@@ -243,3 +260,15 @@ async def _until_gone(sending: Coroutine[None, None, None], receive: Receive) ->
 async def _refuse(send: Send, refusal: Refusal) -> None:
     body = refusal.body(secrets.token_hex(8))
     await send_json(send, refusal.status, body, JSON, refusal.headers)
+
+
+async def _send_kept(
+    send: Send, answer: Answer, media: Media, headers: Mapping[bytes, bytes], profile: Profile
+) -> None:
+    """Send an answer that its client may keep and ask about again, or that it has it."""
+    tag = tag_of(answer)
+    extra = ((b"etag", tag), _ASK_AGAIN)
+    if is_known(tag, headers):
+        await send_unchanged(send, answer, extra)
+    else:
+        await send_answer(send, answer, media, profile, (*extra, (b"vary", b"authorization")))

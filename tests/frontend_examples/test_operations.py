@@ -148,6 +148,7 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     assert await api.ask("analytics", **hours, by=["EXTRACTOR"]) == []
     await check_objects(api, bucket_id, ids)
     await check_uploads(api, bucket_id)
+    assert (await api.ask("rateLimit"))["remaining"] > 0
     await check_collections(api, collection_id)
     await check_deletions(api, bucket_id, collection_id)
     assert api.ran | admin.ran == OPERATIONS.keys()

@@ -242,6 +242,7 @@ def _without_own(text: str) -> str:
     text = re.sub(r"strata_key_\w+", "<secret>", text)
     text = re.sub(r"\b[a-z]{2,3}_[0-9A-HJKMNP-TV-Z]{26}\b", "<own>", text)
     text = re.sub(r'"tookMs": [\d.]+', "<took>", text)
+    text = re.sub(r'"remaining": ?\d+', "<points>", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
     return re.sub(r'"\w*[cC]ursor": "[\w-]+"', "<cursor>", text)
 

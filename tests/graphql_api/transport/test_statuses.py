@@ -1,9 +1,11 @@
 """Which status and media type each kind of answer has over HTTP, in both profiles."""
 
 import asyncio
+import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,3 +254,52 @@ async def test_documents_are_known_by_their_hash(
 
     codes = [answer.json()["errors"][0]["extensions"]["code"] for answer in (unknown, wrong)]
     assert codes == ["PERSISTED_QUERY_NOT_FOUND", "BAD_REQUEST"]
+
+
+async def test_what_may_still_be_spent_is_told_alike_everywhere(
+    api: RunningApi, namespace: NamespaceOfTest
+) -> None:
+    query = "{ rateLimit { cost limit remaining restoreRate resetAt } batches { totalCount } }"
+
+    answer = await send(api, {"query": query}, GRAPHQL, namespace.api_key)
+
+    told, cost = answer.json()["data"]["rateLimit"], answer.json()["extensions"]["cost"]
+    assert (told["cost"], told["limit"]) == (cost["requested"], cost["limit"])
+    assert told["restoreRate"] == cost["restoreRate"]
+    assert 0 < told["remaining"] <= cost["remaining"]  # before what was not used came back
+    assert told["resetAt"] is not None
+    assert answer.headers["ratelimit-limit"] == str(told["limit"])
+
+
+async def test_an_answer_to_a_listed_query_may_be_kept_until_it_changes(
+    stores: Stores, namespace: NamespaceOfTest, tmp_path: Path
+) -> None:
+    listed, other = "{ buckets { edges { node { name } } } }", "{ batches { totalCount } }"
+    (tmp_path / "buckets.graphql").write_text(listed)
+    headers = {
+        "authorization": f"Bearer {namespace.api_key}", "graphql-require-preflight": "1",
+        "accept": GRAPHQL,
+    }  # fmt: skip
+    kept = {"documentId": hashlib.sha256(listed.encode()).hexdigest()}
+    options = {"trusted_documents": "prefer", "trusted_documents_folder": tmp_path}
+    async with serve_api(stores, **options) as api:
+
+        async def ask(parameters: dict[str, str], **more: str) -> Any:
+            return await api.client.get(
+                api.endpoint, params=parameters, headers={**headers, **more}
+            )
+
+        first = await ask(kept)
+        same = await ask(kept, **{"if-none-match": f'"other", {first.headers["etag"]}'})
+        await api.caller(namespace.api_key).data(
+            'mutation { createBucket(input: {name: "new"}) { bucket { id } } }'
+        )
+        changed = await ask(kept, **{"if-none-match": first.headers["etag"]})
+        unlisted = await ask({"query": other})
+
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert "authorization" in ", ".join(first.headers.get_list("vary"))
+    assert (same.status_code, same.content) == (304, b"")
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != first.headers["etag"]
+    assert "etag" not in unlisted.headers
