@@ -1,5 +1,7 @@
 """Plug-ins: packages of others that are found, allowed or not, and loaded or not."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -146,3 +148,30 @@ async def test_a_plugin_taken_away_fails_its_rows_readably(
     assert await documents_of(loud) == []
     assert ended.counts.rows_failed == 2
     assert ended.blocks_open == 0
+
+
+def test_every_entrance_allows_what_the_settings_name() -> None:
+    program = """
+import workers.main
+from engine.conductor import Conductor
+from engine.plugins import allow_plugins, allowed_plugins
+from graphql_api.app import create_app
+from models.settings import load_settings
+
+print("worker", *allowed_plugins())
+for name, enter in {
+    "api": lambda: create_app(load_settings()), "engine": lambda: Conductor(load_settings(), 1)
+}.items():
+    allow_plugins(())
+    enter()
+    print(name, *allowed_plugins())
+"""
+    environment = {**os.environ, "STRATA_EXTRACTORS__PLUGINS": '["shout@v1"]'}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+
+    assert done.stdout.split("\n")[:3] == ["worker shout@v1", "api shout@v1", "engine shout@v1"], (
+        done.stderr
+    )
