@@ -166,7 +166,11 @@ for name, enter in {
     enter()
     print(name, *allowed_plugins())
 """
-    environment = {**os.environ, "STRATA_EXTRACTORS__PLUGINS": '["shout@v1"]'}
+    environment = {
+        **os.environ,
+        "STRATA_EXTRACTORS__PLUGINS": '["shout@v1"]',
+        "STRATA_ENGINE__IN_FLIGHT_BYTES": "1000000",  # or a conductor asks Ray
+    }
 
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True
