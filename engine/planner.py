@@ -55,6 +55,23 @@ def plan_batch(bucket_id: str, collections: Iterable[Collection]) -> list[list[C
     return [[by_id[collection_id] for collection_id in tier] for tier in plan_tiers(sources)]
 
 
+def around(collection_id: str, collections: Iterable[Collection]) -> list[Collection]:
+    """Return a collection, whatever is made of it, and whatever any of these read."""
+    by_id = {collection.id: collection for collection in collections}
+    chosen = {collection_id} & by_id.keys()
+    while more := {
+        one.id for one in by_id.values() if one.id not in chosen
+        and chosen & set(one.source.collection_ids)
+    }:  # fmt: skip
+        chosen |= more
+    while more := {
+        read for one in chosen for read in by_id[one].source.collection_ids
+        if read in by_id and read not in chosen
+    }:  # fmt: skip
+        chosen |= more
+    return [collection for collection in by_id.values() if collection.id in chosen]
+
+
 def _fed_by(bucket_id: str, by_id: Mapping[str, Collection]) -> frozenset[str]:
     fed = {c.id for c in by_id.values() if c.source.bucket_id == bucket_id}
     while True:

@@ -121,6 +121,8 @@ show_enum(
         TaskType.COLLECTION_DELETE: "The deletion of a collection with its documents.",
         TaskType.NAMESPACE_DELETE: "The deletion of a namespace with everything in it.",
         TaskType.OBJECTS_IMPORT: "The import of a file of objects into a bucket.",
+        TaskType.COLLECTION_REPROCESS: "The making and submit of a batch that fills a collection "
+        "again; the batch has a task of its own.",
     },
 )
 show_enum(

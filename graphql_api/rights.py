@@ -83,6 +83,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.createWebhook": Right.WRITE,
     "Mutation.deleteBatch": Right.WRITE,
     "Mutation.importObjects": Right.WRITE,
+    "Mutation.reprocessCollection": Right.WRITE,
     "Mutation.deleteObjects": Right.WRITE,
     "Mutation.updateBucket": Right.WRITE,
     "Mutation.updateObjects": Right.WRITE,

@@ -18,6 +18,7 @@ from graphql_api.buckets.mutations import BucketMutation
 from graphql_api.buckets.queries import BucketQuery
 from graphql_api.collections.mutations import CollectionMutation
 from graphql_api.collections.queries import CollectionQuery
+from graphql_api.collections.reprocessing import ReprocessingMutation
 from graphql_api.collections.subscriptions import CollectionSubscription
 from graphql_api.documents.queries import DocumentQuery
 from graphql_api.events.frames import NamespaceDiscontinuity, NamespaceEvents
@@ -63,6 +64,7 @@ Mutation = merge_types(
         TaskMutation,
         UploadMutation,
         CollectionMutation,
+        ReprocessingMutation,
         BatchMutation,
         ScheduleMutation,
         WebhookMutation,

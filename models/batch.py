@@ -105,6 +105,7 @@ class Batch(Namespaced):
     submission: str | None = None  # whose blocks count; each submit attempt has its own
     include_processing_history: bool = False
     reuse: bool = True  # what the same inputs yielded before
+    around: str | None = None  # runs this collection, what it reads and what reads it; else all
     tiers: list[Tier] = []
     artifacts: list[ArtifactInfo] = []
     funnels: dict[str, Funnel] = {}

@@ -1,6 +1,6 @@
 """Changes of objects that are there: metadata and tags, and their deletion, row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from models.bucket import Bucket
 from models.database import Session
 from models.errors import InvalidInput, NotFound, StrataError
 from models.events import EventType
+from models.idempotency import Claim
 from models.object import Object
 from models.scope import Scope
 from models.stored import now
@@ -18,6 +19,7 @@ from models.stores import Stores
 from workers.intake import MAX_OBJECTS, ErrorPolicy, RowAnswer, RowOutcome
 from workers.lifecycle import require_active
 from workers.object_log import note_objects, remove_objects
+from workers.object_replay import pack_rows
 from workers.object_rows import ObjectDraft, build_object
 
 
@@ -37,6 +39,7 @@ async def update_objects(
     changes: Sequence[ObjectChange],
     *,
     error_policy: ErrorPolicy,
+    claim: Claim | None = None,
 ) -> list[RowAnswer]:
     """Change objects of a bucket in one transaction; one answer a row, in order.
 
@@ -47,11 +50,8 @@ async def update_objects(
         InvalidInput: too many rows.
     """
     bucket = await _bucket(scope, bucket_id, len(changes))
-    answers = await stores.database.transaction(
-        partial(_update_all, stores, bucket, changes, error_policy)
-    )
-    await stores.bus.announce_log(bucket.namespace_id)
-    return answers
+    update = partial(_update_all, stores, bucket, changes, error_policy)
+    return await _commit(stores, bucket, update, claim)
 
 
 async def delete_objects(
@@ -61,6 +61,7 @@ async def delete_objects(
     object_ids: Sequence[str],
     *,
     error_policy: ErrorPolicy,
+    claim: Claim | None = None,
 ) -> list[RowAnswer]:
     """Delete objects of a bucket in one transaction; one answer a row, in order.
 
@@ -71,9 +72,22 @@ async def delete_objects(
         InvalidInput: too many rows.
     """
     bucket = await _bucket(scope, bucket_id, len(object_ids))
-    answers = await stores.database.transaction(
-        partial(_delete_all, bucket, object_ids, error_policy)
-    )
+    delete = partial(_delete_all, bucket, object_ids, error_policy)
+    return await _commit(stores, bucket, delete, claim)
+
+
+async def _commit(
+    stores: Stores,
+    bucket: Bucket,
+    change: Callable[[Session], Awaitable[list[RowAnswer]]],
+    claim: Claim | None,
+) -> list[RowAnswer]:
+    async def work(session: Session) -> list[RowAnswer]:
+        answers = await change(session)
+        await (claim or Claim()).settle(session, rows=pack_rows(answers))
+        return answers
+
+    answers = await stores.database.transaction(work)
     await stores.bus.announce_log(bucket.namespace_id)
     return answers
 

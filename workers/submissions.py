@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.manifest import CollectionFunnel, Manifest, ManifestWriter, plan_reading_blocks
-from engine.planner import plan_batch
+from engine.planner import around, plan_batch
 from models.batch import Batch, Counts, Reason, Tier, advance_batch
 from models.batch_member import count_members
 from models.block import Block, delete_blocks, delete_other_blocks, insert_blocks
@@ -119,7 +119,10 @@ async def _plan_tiers(scope: Scope, batch: Batch) -> list[list[Collection]]:
     bucket = await scope.require(Bucket, batch.bucket_id)
     require_active(bucket, path=("batchId",))
     active = {"lifecycle": {"$ne": str(Lifecycle.DELETING)}}
-    return plan_batch(batch.bucket_id, await scope.all(Collection, active))
+    collections = await scope.all(Collection, active)
+    if batch.around is not None:
+        collections = around(batch.around, collections)
+    return plan_batch(batch.bucket_id, collections)
 
 
 async def _withdraw(stores: Stores, batch_id: str, submission: str, manifest: Manifest) -> None:

@@ -19,6 +19,7 @@ from models.task import TaskType, claim_task, read_due_tasks
 from workers.deletions import delete_bucket_job, delete_collection_job
 from workers.imports import import_objects_job
 from workers.namespace_deletion import delete_namespace_job
+from workers.reprocessing import reprocess_job
 from workers.task_run import TaskRun
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ JOBS: Final[Mapping[TaskType, Callable[[TaskRun], Awaitable[None]]]] = {
     TaskType.COLLECTION_DELETE: delete_collection_job,
     TaskType.NAMESPACE_DELETE: delete_namespace_job,
     TaskType.OBJECTS_IMPORT: import_objects_job,
+    TaskType.COLLECTION_REPROCESS: reprocess_job,
 }
 _AT_ONCE: Final = 4  # in one process
 _DUE: Final = 100

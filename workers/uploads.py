@@ -14,6 +14,7 @@ from models.artifacts import upload_key
 from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, InvalidInput, NotFound
+from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
 from models.scope import Scope
@@ -56,7 +57,12 @@ class UploadLink:
 
 
 async def request_upload(
-    stores: Stores, scope: Scope, bucket_id: str, draft: UploadDraft
+    stores: Stores,
+    scope: Scope,
+    bucket_id: str,
+    draft: UploadDraft,
+    *,
+    claim: Claim | None = None,
 ) -> UploadLink:
     """Open an upload and sign its link.
 
@@ -84,11 +90,39 @@ async def request_upload(
         expires_at=expires,
         discard_at=expires + _GRACE,
     )
+    link = await _sign(stores, upload, seconds=draft.expires_seconds)
+
+    async def insert(session: Session) -> None:
+        await Upload.get_pymongo_collection().insert_one(upload.to_mongo(), session=session)
+        await (claim or Claim()).settle(session, upload_id=upload.id)
+
+    await stores.database.transaction(insert)
+    return link
+
+
+async def recall_link(stores: Stores, scope: Scope, upload_id: str) -> UploadLink:
+    """Sign the link of an upload again, for the time that it has left.
+
+    Raises:
+        NotFound: the upload was swept away.
+        Conflict: its link has expired.
+    """
+    upload = await scope.require(Upload, upload_id)
+    left = int((upload.expires_at - now()).total_seconds())
+    if left < 1:
+        raise Conflict(
+            "The link that this key asked for has expired.",
+            path=("idempotencyKey",),
+            hint="Ask for another upload under a new key.",
+        )
+    return await _sign(stores, upload, seconds=left)
+
+
+async def _sign(stores: Stores, upload: Upload, *, seconds: int) -> UploadLink:
     url, headers = await stores.artifacts.sign_upload(
         _key(upload), media_type=upload.media_type, size=upload.size_bytes, sha256=upload.sha256,
-        seconds=draft.expires_seconds,
+        seconds=seconds,
     )  # fmt: skip
-    await Upload.get_pymongo_collection().insert_one(upload.to_mongo())
     return UploadLink(upload, url, headers)
 
 

@@ -5,6 +5,7 @@ import strawberry
 from graphql_api.collections.inputs import FilterInput
 from graphql_api.directions import OrderDirection
 from graphql_api.enums import ErrorPolicy
+from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from workers.object_changes import ObjectChange
 from workers.object_lists import ObjectSelection
@@ -37,6 +38,7 @@ class UpdateObjectsInput:
     error_policy: ErrorPolicy = strawberry.field(
         default=ErrorPolicy.REJECT_ALL, description="What a bad row means for the others."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="Objects of one bucket to be deleted; documents of them stay.")
@@ -48,6 +50,7 @@ class DeleteObjectsInput:
     error_policy: ErrorPolicy = strawberry.field(
         default=ErrorPolicy.REJECT_ALL, description="What an unknown id means for the others."
     )
+    idempotency_key: str | None = key_field()
 
 
 @strawberry.input(description="Which objects; every part that is given must fit.")

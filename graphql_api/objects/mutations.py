@@ -6,6 +6,7 @@ import strawberry
 
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
 from graphql_api.objects.inputs import DeleteObjectsInput, UpdateObjectsInput
 from graphql_api.objects.types import (
     DeleteObjectsPayload,
@@ -16,6 +17,7 @@ from graphql_api.objects.types import (
 from models.errors import StrataError
 from workers.intake import ErrorPolicy, require_distinct
 from workers.object_changes import delete_objects, update_objects
+from workers.object_replay import recall_rows
 
 
 @strawberry.type
@@ -32,19 +34,26 @@ class ObjectMutation:
         input: Annotated[UpdateObjectsInput, strawberry.argument(description="The changes.")],
     ) -> UpdateObjectsPayload | None:
         """Change objects."""
+        stores, scope = info.context.stores, info.context.scope
         refs = [item.client_ref for item in input.objects]
         try:
             require_distinct(refs)
-            answers = await update_objects(
-                info.context.stores,
-                info.context.scope,
-                input.bucket_id,
-                [item.change() for item in input.objects],
-                error_policy=ErrorPolicy(input.error_policy),
+            done = await once_only(
+                info,
+                input,
+                lambda claim: update_objects(
+                    stores,
+                    scope,
+                    input.bucket_id,
+                    [item.change() for item in input.objects],
+                    error_policy=ErrorPolicy(input.error_policy),
+                    claim=claim,
+                ),
+                lambda made: recall_rows(scope, made["rows"]),
             )
         except StrataError as error:
             return show_updated([], [], [user_error(error)])
-        return show_updated(refs, answers, [])
+        return show_updated(refs, done.value, [], replayed=done.replayed)
 
     @strawberry.mutation(description="Delete objects, in one transaction. Documents of them stay.")
     async def delete_objects(
@@ -53,14 +62,22 @@ class ObjectMutation:
         input: Annotated[DeleteObjectsInput, strawberry.argument(description="Which.")],
     ) -> DeleteObjectsPayload | None:
         """Delete objects."""
+        stores, scope = info.context.stores, info.context.scope
+        ids = list(input.object_ids)
         try:
-            answers = await delete_objects(
-                info.context.stores,
-                info.context.scope,
-                input.bucket_id,
-                list(input.object_ids),
-                error_policy=ErrorPolicy(input.error_policy),
+            done = await once_only(
+                info,
+                input,
+                lambda claim: delete_objects(
+                    stores,
+                    scope,
+                    input.bucket_id,
+                    ids,
+                    error_policy=ErrorPolicy(input.error_policy),
+                    claim=claim,
+                ),
+                lambda made: recall_rows(scope, made["rows"]),
             )
         except StrataError as error:
-            return show_deleted([], [user_error(error)])
-        return show_deleted(answers, [])
+            return show_deleted([], [], [user_error(error)])
+        return show_deleted(ids, done.value, [], replayed=done.replayed)

@@ -7,6 +7,7 @@ import strawberry
 from graphql_api.buckets.types import Object, show_object
 from graphql_api.enums import RowOutcome
 from graphql_api.errors import UserError, user_error
+from graphql_api.idempotency import replayed_field
 from workers.intake import RowAnswer
 
 
@@ -31,6 +32,7 @@ class UpdateObjectsPayload:
     updated_count: int = strawberry.field(description="Rows that changed objects.")
     failed_count: int = strawberry.field(description="Rows that were rejected.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="What became of one id of deleteObjects.")
@@ -52,10 +54,15 @@ class DeleteObjectsPayload:
     deleted_count: int = strawberry.field(description="Objects that are gone.")
     failed_count: int = strawberry.field(description="Ids that were rejected.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was tried.")
+    replayed: bool = replayed_field()
 
 
 def show_updated(
-    refs: Sequence[str | None], answers: Sequence[RowAnswer], errors: list[UserError]
+    refs: Sequence[str | None],
+    answers: Sequence[RowAnswer],
+    errors: list[UserError],
+    *,
+    replayed: bool = False,
 ) -> UpdateObjectsPayload:
     """Return what became of the rows of updateObjects."""
     return UpdateObjectsPayload(
@@ -72,25 +79,33 @@ def show_updated(
         updated_count=_count(answers, RowOutcome.UPDATED),
         failed_count=_count(answers, RowOutcome.REJECTED),
         user_errors=errors,
+        replayed=replayed,
     )
 
 
-def show_deleted(answers: Sequence[RowAnswer], errors: list[UserError]) -> DeleteObjectsPayload:
+def show_deleted(
+    ids: Sequence[str],
+    answers: Sequence[RowAnswer],
+    errors: list[UserError],
+    *,
+    replayed: bool = False,
+) -> DeleteObjectsPayload:
     """Return what became of the ids of deleteObjects."""
     return DeleteObjectsPayload(
         results=[
             DeleteObjectResult(
                 index=index,
-                deleted_object_id=None
-                if answer.object is None
-                else strawberry.ID(answer.object.id),
+                deleted_object_id=strawberry.ID(object_id)
+                if answer.outcome is RowOutcome.DELETED
+                else None,
                 errors=[user_error(error) for error in answer.errors],
             )
-            for index, answer in enumerate(answers)
+            for index, (object_id, answer) in enumerate(zip(ids, answers, strict=True))
         ],
         deleted_count=_count(answers, RowOutcome.DELETED),
         failed_count=_count(answers, RowOutcome.REJECTED),
         user_errors=errors,
+        replayed=replayed,
     )
 
 

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from graphql_api.idempotency import key_field
 from graphql_api.scalars import BigInt
 from workers.uploads import UploadDraft
 
@@ -18,6 +19,7 @@ class RequestUploadInput:
     expires_seconds: int = strawberry.field(
         default=3600, description="How long the link is good for; 60 to 86,400 s."
     )
+    idempotency_key: str | None = key_field()
 
     def draft(self) -> UploadDraft:
         """Return the workers' form."""

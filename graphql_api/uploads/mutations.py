@@ -6,6 +6,7 @@ import strawberry
 
 from graphql_api.context import Info
 from graphql_api.errors import user_error
+from graphql_api.idempotency import once_only
 from graphql_api.uploads.inputs import ConfirmUploadInput, RequestUploadInput
 from graphql_api.uploads.types import (
     ConfirmUploadPayload,
@@ -14,7 +15,7 @@ from graphql_api.uploads.types import (
     show_upload,
 )
 from models.errors import StrataError
-from workers.uploads import confirm_upload, request_upload
+from workers.uploads import confirm_upload, recall_link, request_upload
 
 
 @strawberry.type
@@ -32,12 +33,19 @@ class UploadMutation:
         """Open an upload."""
         stores, scope = info.context.stores, info.context.scope
         try:
-            link = await request_upload(stores, scope, input.bucket_id, input.draft())
+            done = await once_only(
+                info,
+                input,
+                lambda claim: request_upload(
+                    stores, scope, input.bucket_id, input.draft(), claim=claim
+                ),
+                lambda made: recall_link(stores, scope, made["upload_id"]),
+            )
         except StrataError as error:
             return RequestUploadPayload(
                 upload=None, url=None, headers=[], user_errors=[user_error(error)]
             )
-        return show_link(link)
+        return show_link(done.value, replayed=done.replayed)
 
     @strawberry.mutation(
         description="Check that a file arrived with the size and checksum announced. Again, it "

@@ -4,6 +4,7 @@ import strawberry
 
 from graphql_api.enums import show_enum
 from graphql_api.errors import UserError
+from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.scalars import BigInt, DateTime
 from models.upload import Upload as UploadModel
@@ -75,6 +76,7 @@ class RequestUploadPayload:
     )
     headers: list[UploadHeader] = strawberry.field(description="Headers that the PUT must have.")
     user_errors: list[UserError] = strawberry.field(description="Why there is none.")
+    replayed: bool = replayed_field()
 
 
 @strawberry.type(description="Answer to confirmUpload.")
@@ -85,9 +87,13 @@ class ConfirmUploadPayload:
     user_errors: list[UserError] = strawberry.field(description="Why it is not.")
 
 
-def show_link(link: UploadLink) -> RequestUploadPayload:
+def show_link(link: UploadLink, *, replayed: bool) -> RequestUploadPayload:
     """Return an upload's link as shown."""
     headers = [UploadHeader(name=name, value=value) for name, value in link.headers.items()]
     return RequestUploadPayload(
-        upload=show_upload(link.upload), url=link.url, headers=headers, user_errors=[]
+        upload=show_upload(link.upload),
+        url=link.url,
+        headers=headers,
+        user_errors=[],
+        replayed=replayed,
     )

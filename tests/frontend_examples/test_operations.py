@@ -213,6 +213,10 @@ async def check_keys(api: Caller) -> None:
 async def check_collections(api: Caller, collection_id: str) -> None:
     (frame,) = await api.follow("documentsWritten", frames=1, collectionId=collection_id)
     assert frame["documentCount"] == len(TEXTS)
+    again = await api.ask("reprocessCollection", id=collection_id)
+    assert (await api.follow("taskUpdated", id=again["task"]["id"]))[-1]["status"] == "COMPLETED"
+    frames = await api.follow("batchEvents", batchId=again["batch"]["id"])
+    assert frames[-1]["batch"]["status"] == "COMPLETED"
     renamed = await api.ask("updateCollection", id=collection_id, name="renamed")
     assert renamed["collection"]["name"] == "renamed"
     clone = await api.ask("cloneCollection", id=collection_id, name="clone")

@@ -1,12 +1,21 @@
 """Idempotency keys: S31, and each mutation that takes one."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    build_schema,
+    get_named_type,
+)
 
 from graphql_api.idempotency import fingerprint
+from graphql_api.schema import schema
 from models.batch import Batch
 from models.batch_member import count_members
 from models.bucket import Bucket
@@ -18,6 +27,7 @@ from models.object import Object
 from models.settings import ApiSettings
 from models.stored import now
 from models.stores import Stores
+from models.upload import Upload
 from tests.factories import make_bucket, make_collection, make_object, store
 from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
@@ -38,6 +48,47 @@ OBJECTS = """mutation($input: CreateObjectsInput!) { createObjects(input: $input
   userErrors { code message path } } }"""
 COLLECTION = """mutation($input: CreateCollectionInput!) { createCollection(input: $input) {
   replayed collection { id } userErrors { code message path } } }"""
+
+
+UPLOAD = """mutation($input: RequestUploadInput!) { requestUpload(input: $input) {
+  replayed url headers { name value } upload { id } userErrors { code message path } } }"""
+UPDATE = """mutation($input: UpdateObjectsInput!) { updateObjects(input: $input) {
+  replayed updatedCount results { object { id tags } } userErrors { code message path } } }"""
+DELETE = """mutation($input: DeleteObjectsInput!) { deleteObjects(input: $input) {
+  replayed deletedCount results { deletedObjectId } userErrors { code message path } } }"""
+REPROCESS = """mutation($input: ReprocessCollectionInput!) { reprocessCollection(input: $input) {
+  replayed batch { id } task { id type subjectId } userErrors { code message path } } }"""
+# What makes or starts something, and what changes many things at once.
+KEYED = (
+    "create",
+    "add",
+    "clone",
+    "submit",
+    "request",
+    "import",
+    "reprocess",
+    "trigger",
+    "rotateApi",
+)
+
+
+def test_every_mutation_that_makes_or_starts_something_takes_a_key() -> None:
+    built = build_schema(schema.as_str())
+    assert built.mutation_type is not None
+    without, keyed = [], 0
+    for name, field in built.mutation_type.fields.items():
+        payload = get_named_type(field.type)
+        given = get_named_type(field.args["input"].type)
+        assert isinstance(given, GraphQLInputObjectType)
+        assert isinstance(payload, GraphQLObjectType)
+        if not name.startswith(KEYED) and not name.endswith("Objects"):
+            continue
+        keyed += 1
+        if "idempotencyKey" not in given.fields or "replayed" not in payload.fields:
+            without.append(name)
+
+    assert without == []
+    assert keyed >= 16
 
 
 async def make_input(namespace: NamespaceOfTest) -> dict[str, Any]:
@@ -288,3 +339,67 @@ async def test_the_same_hash_only_for_the_same_input(stores: Stores, request_of:
 
 async def _settle(claim: Claim) -> None:
     await claim.settle(None)
+
+
+async def test_changes_of_objects_answer_again_as_they_did(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    given = await make_input(namespace)
+    ids, bucket = given["objectIds"], {"bucketId": given["bucketId"], "idempotencyKey": "key"}
+    update = {**bucket, "objects": [{"id": one, "tags": ["seen"]} for one in ids]}
+    delete = {**bucket, "objectIds": ids}
+
+    updates = [await call(caller, UPDATE, input=update) for _ in range(2)]
+    deletions = [await call(caller, DELETE, input=delete) for _ in range(2)]
+
+    for first, again in (updates, deletions):
+        assert (first.pop("replayed"), again.pop("replayed")) == (False, True)
+        assert first == again
+    assert updates[0]["updatedCount"] == deletions[0]["deletedCount"] == 3
+    assert [one["deletedObjectId"] for one in deletions[1]["results"]] == ids
+    notices = await Event.get_pymongo_collection().count_documents({"namespace_id": namespace.id})
+    assert notices == 2  # one of each
+
+
+async def test_an_upload_is_asked_for_once(caller: GraphQL, namespace: NamespaceOfTest) -> None:
+    """The link is signed again, and is as good."""
+    given = await make_input(namespace)
+    body = b"A letter."
+    asked = {
+        "bucketId": given["bucketId"], "filename": "a", "mediaType": "text/plain",
+        "sizeBytes": len(body), "sha256": hashlib.sha256(body).hexdigest(),
+        "idempotencyKey": "key",
+    }  # fmt: skip
+
+    first, again = [await call(caller, UPLOAD, input=asked) for _ in range(2)]
+    headers = {one["name"]: one["value"] for one in again["headers"]}
+    async with httpx.AsyncClient(timeout=30) as client:
+        put = await client.put(again["url"], content=body, headers=headers)
+    await Upload.get_pymongo_collection().update_one(
+        {"_id": first["upload"]["id"]}, {"$set": {"expires_at": now()}}
+    )
+    late = await call(caller, UPLOAD, input=asked)
+
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert first["upload"] == again["upload"]
+    assert put.status_code == 200
+    assert codes(late) == [("CONFLICT", ["idempotencyKey"])]
+
+
+async def test_a_collection_is_reprocessed_once(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    given = await make_input(namespace)
+    collection = make_collection(make_bucket(namespace.id, id=given["bucketId"]))
+    await store(collection)
+    asked = {"id": collection.id, "objects": "BUCKET", "reuse": False, "idempotencyKey": "key"}
+
+    first, again = [await call(caller, REPROCESS, input=asked) for _ in range(2)]
+
+    assert (first.pop("replayed"), again.pop("replayed")) == (False, True)
+    assert first == again
+    assert (first["task"]["type"], first["task"]["subjectId"]) == (
+        "COLLECTION_REPROCESS",
+        collection.id,
+    )
+    assert await Batch.find({"namespace_id": namespace.id}).count() == 1
