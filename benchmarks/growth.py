@@ -1,7 +1,7 @@
 """Growth: seconds of a batch of small objects at sizes over two orders of magnitude.
 
 `value` is the slope of the line through the logarithms, with its standard error: 1 is linear. The
-points and the line are drawn into `docs/growth.svg`.
+points, the line and the limit are drawn into `docs/growth.svg`.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.library import open_library
 from benchmarks.passthrough_batch import run_batch
+from benchmarks.plot import COLOR, GRID, LIMIT_COLOR, Frame
 from benchmarks.stack import Product, running_product
 from benchmarks.usage import machine
 
@@ -64,47 +65,29 @@ def fit(points: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
     return slope, math.sqrt(rest / max(len(points) - 2, 1) / spread), start
 
 
-_WIDTH, _HEIGHT, _EDGE = 640, 420, 60
-
-
 def draw(points: Sequence[tuple[int, float]], slope: float, error: float, start: float) -> str:
-    """Return the points and the line as SVG, both axes logarithmic."""
+    """Return points, line and limit as SVG, both axes logarithmic.
+
+    The limit begins where the line does: times above it grow worse than they may.
+    """
     sizes, times = [size for size, _ in points], [seconds for _, seconds in points]
-    left, right = math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes)))
-    low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (
-            _EDGE + (x - left) / (right - left) * (_WIDTH - 2 * _EDGE),
-            _HEIGHT - _EDGE - (y - low) / (high - low) * (_HEIGHT - 2 * _EDGE),
-        )
-
-    parts = [_line(place(x, low), place(x, high), "#ddd") for x in range(left, right + 1)]
-    parts += [_line(place(left, y), place(right, y), "#ddd") for y in range(low, high + 1)]
-    parts += [_label(place(x, low), f"{10**x:,}", below=True) for x in range(left, right + 1)]
-    parts += [_label(place(left, y), f"{10.0**y:g} s", below=False) for y in range(low, high + 1)]
-    ends = [(x, start + slope * x) for x in (math.log10(min(sizes)), math.log10(max(sizes)))]
-    parts.append(_line(place(*ends[0]), place(*ends[1]), "#2563eb"))
+    first, last = math.log10(min(sizes)), math.log10(max(sizes))
+    begin = start + slope * first
+    limit = begin + LIMIT * (last - first)
+    x = (math.floor(first), math.ceil(last))
+    y = (math.floor(math.log10(min(times))), math.ceil(max(math.log10(max(times)), limit)))
+    frame = Frame(x, y)
+    for power in range(x[0], x[1] + 1):
+        frame.line((power, y[0]), (power, y[1]), GRID)
+        frame.label_below(power, f"{10**power:,}")
+    for power in range(y[0], y[1] + 1):
+        frame.line((x[0], power), (x[1], power), GRID)
+        frame.label_beside(power, f"{10.0**power:g} s")
+    frame.line((first, begin), (last, limit), LIMIT_COLOR, dashed=True)
+    frame.label_at((last, limit), f"limit {LIMIT}", LIMIT_COLOR)
+    frame.line((first, begin), (last, start + slope * last), COLOR)
     for size, seconds in points:
-        x, y = place(math.log10(size), math.log10(seconds))
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2563eb"/>')
-    title = f"Seconds of a batch by its rows: slope {slope:.3f} \u00b1 {error:.3f} (1 is linear)"
-    parts.append(f'<text x="{_EDGE}" y="{_EDGE / 2}" font-size="15">{title}</text>')
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'font-family="sans-serif" font-size="12">\n'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        frame.dot((math.log10(size), math.log10(seconds)))
+    return frame.svg(
+        f"Seconds of a batch by its rows: slope {slope:.3f} \u00b1 {error:.3f} (1 is linear)"
     )
-
-
-def _line(one: tuple[float, float], other: tuple[float, float], color: str) -> str:
-    (x1, y1), (x2, y2) = one, other
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}"/>'
-
-
-def _label(at: tuple[float, float], text: str, *, below: bool) -> str:
-    x, y = (at[0], at[1] + 18) if below else (at[0] - 6, at[1] + 4)
-    anchor = "middle" if below else "end"
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'

@@ -1,7 +1,8 @@
 """A batch of texts: what is left of the bare net's rate when everything around it is there too.
 
 Texts a second from the call of submitBatch to the frame that says COMPLETED, with every document in
-both stores. `limit` is the bare net at its best on the same cores, in turns with the batches.
+both stores. `limit` is the bare net at its best on the same cores, in turns with the batches. Both
+are drawn into `docs/text_batch.svg`.
 """
 
 import asyncio
@@ -14,12 +15,14 @@ import numpy as np
 
 from benchmarks.bare_net import PROCESSES, measure, mixed_texts
 from benchmarks.library import Library, open_library
+from benchmarks.plot import draw_rates
 from benchmarks.stack import Product, running_product
 from benchmarks.usage import Usage, machine
 from engine.nets import DEFAULT_NET, load_net
 from models.bucket import Bucket
 
 GOAL: Final = 0.85
+PLOT: Final = Path(__file__).parent.parent / "docs" / "text_batch.svg"
 _CHECKED: Final = 5
 
 
@@ -30,6 +33,14 @@ def run(texts: int = 5000, rounds: int = 3) -> dict[str, object]:
         cache = Path(folder)
         batches, bare, usage, submits = asyncio.run(_measure(product, chosen, rounds, cache))
     value, limit = statistics.median(batches), statistics.median(bare)
+    PLOT.write_text(
+        draw_rates(
+            f"Texts a second: {value / limit:.3f} of the bare net (goal {GOAL})",
+            "texts/s",
+            {"bare net": bare, "whole batch": batches},
+            goal=GOAL * limit,
+        )
+    )
     return {
         "benchmark": "text_batch",
         "value": round(value, 1),
@@ -45,6 +56,7 @@ def run(texts: int = 5000, rounds: int = 3) -> dict[str, object]:
         "texts": texts,
         "cpu_seconds": usage.cpu_seconds,
         "peak_mb": round(usage.peak_mb),
+        "plot": "docs/text_batch.svg",
         **machine(),
     }
 

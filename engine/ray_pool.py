@@ -16,7 +16,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 import ray
-from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+)
 
 from engine.byte_gate import ByteGate
 from engine.catalog import extractor_spec
@@ -39,7 +46,8 @@ _PATIENCE: Final = 60.0  # for a place to start in: Ray takes a while to know th
 _PROGRESS_SECONDS: Final = 1.0
 _MEBIBYTE: Final = 1024 * 1024
 _USUAL_STORE: Final = 200 * _MEBIBYTE  # where no node says how large its own is
-_NODE_DIED: Final = "node has died"  # Ray says it in words only
+_NODE_DIED: Final = "node has died"  # of an actor, Ray says it in words only
+_GONE: Final = (ActorUnavailableError, NodeDiedError, ObjectLostError)
 
 
 @dataclass(eq=False)
@@ -315,9 +323,10 @@ def _place_is_gone(error: RayError) -> bool:
     """Tell whether a node went away with its actors.
 
     Until the cluster knows of it, a call says only that its actor cannot be reached; of an actor
-    whose process ended on a node that lives, Ray knows at once.
+    whose process ended on a node that lives, Ray knows at once. An answer that was ready but not
+    yet here is lost with the object store of its node.
     """
-    return isinstance(error, ActorUnavailableError) or _NODE_DIED in str(error)
+    return isinstance(error, _GONE) or _NODE_DIED in str(error)
 
 
 def _smallest_store() -> int:

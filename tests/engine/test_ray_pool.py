@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -301,14 +301,38 @@ async def test_what_is_sent_at_once_fits_into_the_object_store(
 class Unreachable(FullStore):
     """An actor on a node that went away."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
     async def remote(self, rows: pa.RecordBatch | None = None) -> object:
-        from ray.exceptions import ActorUnavailableError
-
-        raise ActorUnavailableError("connection refused", None)
+        raise self._error
 
 
+def _unreachable() -> Exception:
+    from ray.exceptions import ActorUnavailableError
+
+    return ActorUnavailableError("connection refused", None)
+
+
+def _lost_answer() -> Exception:
+    from ray.exceptions import ObjectLostError
+
+    return ObjectLostError("00", b"", "")
+
+
+def _dead_node() -> Exception:
+    from ray.exceptions import NodeDiedError
+
+    return NodeDiedError("the node is dead")  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("fail", [_unreachable, _lost_answer, _dead_node])
 async def test_a_call_goes_on_where_there_is_a_node_left(
-    ray_pools: "RayPools", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_pools: "RayPools",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[], Exception],
 ) -> None:
     from engine.byte_gate import ByteGate
     from engine.ray_pool import RayPool, _Member
@@ -316,7 +340,7 @@ async def test_a_call_goes_on_where_there_is_a_node_left(
     monkeypatch.setattr("ray.kill", lambda actor, no_restart: None)
     pool = RayPool(choice("constant@v1"), tmp_path, size=3, gate=ByteGate(10**6))
     left = _Member(FullStore(), reserves=False, ready=True)
-    gone = [_Member(Unreachable(), reserves=True, ready=True) for _ in range(2)]
+    gone = [_Member(Unreachable(fail()), reserves=True, ready=True) for _ in range(2)]
     pool._members = [*gone, left]
 
     assert await pool.extract(ROWS, ProgressClock()) is ROWS

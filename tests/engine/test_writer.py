@@ -1,20 +1,15 @@
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.catalog import make_extractor
-from engine.extraction import extractor_input
 from engine.inline_pool import InlinePools
-from engine.inputs import InputReader
-from engine.output import PutOff, Work
-from engine.writer import Stored, commit_block, store_block
+from engine.writer import commit_block
 from models.batch import Batch
 from models.batch_member import add_members
-from models.block import Block, claim_block
+from models.block import Block
 from models.collection import Collection, InputMapping, Passthrough
 from models.errors import ErrorCategory, StaleBlock
 from models.events import EventType, read_events
@@ -35,39 +30,12 @@ from tests.engine.batches import (
     words_of,
 )
 from tests.engine.conftest import PutSource
+from tests.engine.writing import take, write
 from tests.extractors import choice
 from tests.factories import make_batch, make_bucket, make_collection, make_object, store
 from tests.fixtures.stores import NamespaceOfTest
 from workers.batches import cancel_batch
 from workers.submissions import submit_batch
-
-
-@dataclass(frozen=True)
-class Writing:
-    """A block on its way: claimed, extracted and stored, not committed."""
-
-    work: Work
-    stored: Stored
-
-
-async def take(stores: Stores, batch: Batch, collection: Collection) -> Work:
-    """Claim the next block of a batch."""
-    block = await claim_block(
-        batch.id, batch.submission or "", owner="test", lease_seconds=30, max_attempts=9
-    )
-    assert block is not None
-    return Work(batch, block, collection)
-
-
-async def write(stores: Stores, work: Work) -> Writing:
-    """Do everything but the commit."""
-    rows = await InputReader(stores.artifacts).read(
-        work.block, work.collection, work.spec, progress=lambda: None
-    )
-    extractor = make_extractor(work.collection.extractor, stores.settings.cache)
-    extraction = extractor.run(extractor_input(rows.table, work.spec), lambda _: None)
-    stored = await store_block(stores, work, rows, extraction, PutOff(), progress=lambda: None)
-    return Writing(work, stored)
 
 
 async def let_lapse(block: Block) -> None:

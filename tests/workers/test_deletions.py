@@ -1,24 +1,26 @@
 """Deletions: what refuses them, what they remove, and that a kill at any step costs nothing."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from engine.writer import commit_block
 from models.artifacts import output_key
 from models.batch import Batch
 from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection
 from models.document import Document
-from models.errors import Conflict, InUse, NotFound, StoreUnavailable
+from models.errors import Conflict, InUse, NotFound, StaleBlock, StoreUnavailable
 from models.ids import new_id
 from models.object import Object
 from models.scope import Scope
 from models.states import Lifecycle
 from models.stores import Stores
 from models.task import Task
+from tests.engine.batches import claim
+from tests.engine.writing import take, write
 from tests.factories import make_batch, make_bucket, make_collection, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import (
@@ -29,10 +31,9 @@ from tests.workers.jobs import (
     open_job,
     stored_keys,
     submit,
-    with_engine,
 )
 from workers import deletions, intake
-from workers.batches import cancel_batch, open_batch, reconcile
+from workers.batches import open_batch, reconcile
 from workers.deletions import delete_bucket, delete_collection
 from workers.tasks import run_task
 
@@ -258,20 +259,19 @@ async def test_a_block_that_commits_late_brings_nothing_back(
     """The batch was not canceled, as if its submit had won a race with the deletion."""
     job = await open_job(stores, namespace.scope)
     await submit(stores, job)
+    batch = await claim(stores, job.batch_id)
+    writing = await write(stores, await take(stores, batch, job.collections[0]))
     collections = Collection.get_pymongo_collection()
     await collections.update_one(
         {"_id": job.collections[0].id}, {"$set": {"lifecycle": str(Lifecycle.DELETING)}}
     )
 
-    async with inline_engine(with_engine(stores, lease_seconds=0.3)) as engine:
-        await reconcile(stores, engine, job.batch_id)
-        async with asyncio.timeout(20):
-            while (await job.blocks())[0].attempts < 2:  # its first commit was refused
-                await asyncio.sleep(0.02)
-        await cancel_batch(stores, namespace.scope, job.batch_id)
-        await engine.runs[0]
+    with pytest.raises(StaleBlock):
+        await commit_block(stores, writing.work, writing.stored)
 
     assert await job.documents() == []
+    assert [str(block.status) for block in await job.blocks()] == ["LEASED"]
+    assert (await job.batch()).counts.documents_written == 0
 
 
 async def test_foreign_things_are_not_there(stores: Stores, namespace: NamespaceOfTest) -> None:
