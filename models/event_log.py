@@ -6,15 +6,18 @@ next; placing is a transaction over the namespace's counter, so positions are gi
 a reader who sees one sees all before it. A batch's events keep the order of their sequence.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
 
-from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.events import Entry, Event, parse_entry
-from models.stored import Stored
+from models.events import STATUS_EVENTS, Entry, Event, parse_entry
+from models.stored import Stored, now
 
 _PLACED_AT_ONCE: Final = 500
+_LONG_AGO: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 class EventLog(Stored):
@@ -22,11 +25,14 @@ class EventLog(Stored):
 
     position: int = 0
     rolled_up: int = 0  # up to which position; see `models.rollup`
+    trimmed: int = 0  # up to which position entries may be missing
+    trim_at: datetime = _LONG_AGO  # when somebody should look for old entries again
 
     class Settings:
         """Where it is stored."""
 
         name = "event_logs"
+        indexes: ClassVar = [IndexModel([("trim_at", 1)], name="trim")]
 
 
 async def read_unplaced_namespaces() -> list[str]:
@@ -124,3 +130,57 @@ async def read_entries(namespace_id: str, *, after: int, limit: int) -> list[Ent
         limit=limit,
     )
     return [parse_entry(row) async for row in cursor]
+
+
+async def read_trimmed(namespace_id: str) -> int:
+    """Return up to which position entries may be missing.
+
+    Whoever asks after reading entries learns of every hole in them: what is to be removed is
+    written down first.
+    """
+    row = await EventLog.get_pymongo_collection().find_one({"_id": namespace_id})
+    return 0 if row is None else int(row.get("trimmed", 0))
+
+
+async def claim_trim(*, again_in: timedelta) -> EventLog | None:
+    """Take a log that nobody has looked at for a while; None when there is none."""
+    moment = now()
+    row = await EventLog.get_pymongo_collection().find_one_and_update(
+        {"$or": [{"trim_at": None}, {"trim_at": {"$lt": moment}}]},
+        {"$set": {"trim_at": moment + again_in}},
+        return_document=ReturnDocument.AFTER,
+    )
+    return None if row is None else EventLog.model_validate(row)
+
+
+async def trim_log(log: EventLog, *, before: datetime, kept_batch_ids: Sequence[str]) -> int:
+    """Remove the entries at the log's beginning that are older than a time; return how many.
+
+    Changes of a batch's status stay, and everything of the batches that are named.
+    """
+    events = Event.get_pymongo_collection()
+    newer = await events.find_one(
+        {
+            "namespace_id": log.id,
+            "position": {"$gt": log.trimmed},
+            "at": {"$gte": before},
+        },
+        {"position": 1},
+        sort=[("position", ASCENDING)],
+    )
+    last = log.position if newer is None else newer["position"] - 1
+    until = min(last, log.rolled_up)
+    if until <= log.trimmed:
+        return 0
+    await EventLog.get_pymongo_collection().update_one(
+        {"_id": log.id}, {"$max": {"trimmed": until}}
+    )
+    removed = await events.delete_many(
+        {
+            "namespace_id": log.id,
+            "position": {"$gt": 0, "$lte": until},
+            "type": {"$nin": [str(kind) for kind in STATUS_EVENTS.values()]},
+            "batch_id": {"$nin": list(kept_batch_ids)},
+        }
+    )
+    return int(removed.deleted_count)

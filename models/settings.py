@@ -177,6 +177,7 @@ class WorkerSettings(_Part):
 
     sweep_seconds: float = Field(default=5.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0)
+    event_days: float = Field(default=30.0, gt=0)  # how long the log of events goes back
 
 
 class Settings(BaseSettings):

@@ -18,7 +18,7 @@ from models.errors import (
     StrataError,
     Transient,
 )
-from models.event_log import read_entries, read_position
+from models.event_log import read_entries, read_position, read_trimmed
 from models.events import EventType
 from models.idempotency import Claim
 from models.ids import new_id
@@ -328,7 +328,9 @@ async def _require_batch(
 async def _chosen(scope: Scope, schedule: Schedule, run: ScheduleRun) -> AsyncIterator[list[str]]:
     """Yield the ids of a run's objects; one may come twice."""
     await scope.require(Bucket, schedule.bucket_id, path=("bucketId",))
-    found = _all(scope, schedule) if run.since is None else _changed(scope, schedule, run)
+    # What the log has lost since then cannot be told: all of the bucket is taken instead.
+    lost = run.since is not None and run.since < await read_trimmed(scope.namespace_id)
+    found = _all(scope, schedule) if run.since is None or lost else _changed(scope, schedule, run)
     async for ids in found:
         if ids:
             yield ids

@@ -18,12 +18,14 @@ from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
 from workers.measures import Measures
+from workers.retention import trim_logs
 from workers.schedules import tend_schedules
 from workers.uploads import sweep_uploads
 
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
-_TENDED: Final = (sweep_uploads, tend_schedules, roll_up_all)  # after the batches, in this order
+# After the batches, in this order.
+_TENDED: Final = (sweep_uploads, tend_schedules, roll_up_all, trim_logs)
 
 
 async def sweep_forever(stores: Stores, engine: Engine) -> None:

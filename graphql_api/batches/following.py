@@ -79,7 +79,8 @@ class BatchLook:
         events = [event for event in events if event.sequence <= batch.sequence]
         if not events or events[0].sequence != position + 1:
             return [self._gap(position, DiscontinuityReason.RETENTION), self.snapshot(position)]
-        return [self._events(events)]
+        joined = [one for place, one in enumerate(events, position + 1) if one.sequence == place]
+        return [self._events(joined)]
 
     def _events(self, events: list[Event]) -> BatchFrame:
         first, last = events[0].sequence, events[-1].sequence

@@ -17,7 +17,7 @@ from graphql_api.events.frames import (
 )
 from graphql_api.scalars import BigInt, DateTime
 from models.errors import InvalidCursor
-from models.event_log import read_entries, read_position
+from models.event_log import read_entries, read_position, read_trimmed
 from models.events import Entry
 from models.stored import now
 
@@ -53,6 +53,11 @@ class NamespaceFollower:
                 yield self._reset(last)
             while True:
                 entries = await read_entries(self._namespace_id, after=self._read, limit=_CHUNK)
+                if self._may_miss(entries):
+                    trimmed = await read_trimmed(self._namespace_id)
+                    if trimmed > self._read:
+                        yield self._trimmed(trimmed)
+                        continue
                 frame = self._frame_of(entries)
                 if frame is not None:
                     yield frame
@@ -75,6 +80,22 @@ class NamespaceFollower:
             position=BigInt(self._read),
             at=DateTime(now()),
             events=[show_entry(entry) for entry in entries],
+        )
+
+    def _may_miss(self, entries: list[Entry]) -> bool:
+        """Tell whether entries after the last one read may have been removed."""
+        return not entries or entries[-1].position != self._read + len(entries)
+
+    def _trimmed(self, until: int) -> NamespaceFrame:
+        """Say what the log does not hold any more, and go on behind it."""
+        first, self._read = self._sent + 1, until
+        self._sent = until
+        return NamespaceDiscontinuity(
+            cursor=self._cursor(),
+            from_position=BigInt(first),
+            position=BigInt(until),
+            at=DateTime(now()),
+            reason=DiscontinuityReason.RETENTION,
         )
 
     def _reset(self, last: int) -> NamespaceFrame:

@@ -17,8 +17,9 @@ class EventSubscription:
 
     @strawberry.subscription(
         description="Follow everything that happens in the namespace. Without `after`: from now "
-        "on. With it: everything past the cursor, then what follows. Events of a batch that was "
-        "deleted are gone from the replay."
+        "on. With it: everything past the cursor, then what follows. The log goes back 30 days, "
+        "unless the operator says otherwise; what a cursor missed of it is a discontinuity. "
+        "Events of a batch that was deleted are gone from the replay."
     )
     async def namespace_events(
         self,

@@ -16,6 +16,7 @@ from models.errors import ExtractorUnavailable
 from models.events import Event
 from models.fields import ExtractorChoice
 from models.row_error import RowError
+from models.schedule import Schedule, ScheduleRun
 from models.scope import Scope
 from models.stores import Stores
 from models.task import Task
@@ -37,8 +38,9 @@ COMPLETED = ["batch.created", "batch.objects_added", "batch.queued", "batch.proc
 
 @pytest.fixture(autouse=True)
 async def only_ours(stores: Stores) -> None:
-    """A sweep looks at every batch there is: leave it those of the test alone."""
-    await Batch.get_pymongo_collection().delete_many({})
+    """A sweep looks at every batch and schedule there is: leave it those of the test alone."""
+    for model in (Batch, Schedule, ScheduleRun):
+        await model.get_pymongo_collection().delete_many({})
 
 
 async def sweep_until(stores: Stores, engine: InlineEngine, job: Job, status: str) -> Batch:
