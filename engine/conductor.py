@@ -19,6 +19,7 @@ from models.batch import Batch
 from models.collection import Collection
 from models.errors import Misconfigured
 from models.ids import new_id
+from models.logs import bound, setup_logging
 from models.monitor import start_monitor
 from models.scope import Scope
 from models.settings import Settings
@@ -34,7 +35,7 @@ class Conductor:
     """Runs batches; one asyncio task each. `engine.ray_runner` wraps it into a Ray actor."""
 
     def __init__(self, settings: Settings, size: int, number: int = 0) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+        setup_logging("conductor", settings.log_format, settings.log_level or "INFO")
         allow_plugins(settings.extractors.plugins)
         self._settings = settings
         self._owner = new_id("sub")
@@ -102,6 +103,10 @@ class Conductor:
             return self._stores
 
     async def _run(self, stores: Stores, batch_id: str, epoch: int) -> None:
+        with bound(batch_id=batch_id):
+            await self._run_bound(stores, batch_id, epoch)
+
+    async def _run_bound(self, stores: Stores, batch_id: str, epoch: int) -> None:
         try:
             batch = await Batch.get(batch_id)
             if batch is None or batch.epoch != epoch or batch.status != BatchStatus.PROCESSING:

@@ -38,6 +38,7 @@ from models.errors import (
     StrataError,
     Transient,
 )
+from models.logs import bound
 from models.stores import Stores
 
 logger = logging.getLogger(__name__)
@@ -190,10 +191,11 @@ class BatchRun:
 
     async def _do(self, work: Work) -> None:
         """Do one attempt of a block; its outcome is written down, or the lease runs out."""
-        try:
-            await self._settle(work)
-        except (StrataError, PyMongoError) as error:
-            logger.warning("Block %s: outcome not written: %s", work.block.id, error)
+        with bound(batch_id=work.batch.id, block_id=work.block.id):
+            try:
+                await self._settle(work)
+            except (StrataError, PyMongoError) as error:
+                logger.warning("Block %s: outcome not written: %s", work.block.id, error)
 
     async def _settle(self, work: Work) -> None:
         try:

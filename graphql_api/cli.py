@@ -6,7 +6,6 @@ and a mistyped option need not wait for.
 
 import asyncio
 import functools
-import logging
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -16,7 +15,6 @@ import typer
 
 P = ParamSpec("P")
 RUN, LOOK, PARTS = "Start here", "Look and check", "One process each, for real servers"
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 app = typer.Typer(
     name="strata",
@@ -136,10 +134,11 @@ def api(
     """Serve GraphQL, GraphiQL and the status page."""
     from graphql_api.commands.api import serve_api
     from graphql_api.commands.listening import adopt_sockets, bind_sockets
+    from models.logs import setup_logging
     from models.settings import load_settings
 
     settings = load_settings(data)
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
+    setup_logging("api", settings.log_format, settings.log_level or "WARNING")
     wanted = host or settings.api.host, port or settings.api.port
     serve_api(settings, adopt_sockets(fd) if fd else bind_sockets(*wanted))
 
@@ -153,8 +152,11 @@ def worker(
 ) -> None:
     """Move batches forward: plan, launch, finish, sweep."""
     from graphql_api.commands.worker import run_worker
+    from models.logs import setup_logging
+    from models.settings import load_settings
 
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    settings = load_settings(data)
+    setup_logging("worker", settings.log_format, settings.log_level or "INFO")
     run_worker(data, threads=threads, ready_fd=ready_fd)
 
 
@@ -164,10 +166,12 @@ def engine(data: Data = None, ready_fd: ReadyFd = None) -> None:
     """Keep the conductors on the Ray cluster alive and warm."""
     from graphql_api.commands.engine import run_engine
     from graphql_api.commands.readiness import ready_teller
+    from models.logs import setup_logging
     from models.settings import load_settings
 
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    asyncio.run(run_engine(load_settings(data), on_ready=ready_teller(ready_fd)))
+    settings = load_settings(data)
+    setup_logging("engine", settings.log_format, settings.log_level or "INFO")
+    asyncio.run(run_engine(settings, on_ready=ready_teller(ready_fd)))
 
 
 @app.command(rich_help_panel=LOOK)

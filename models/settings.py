@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from models.endpoints import EmbeddingEndpoint
+from models.logs import LogFormat
 
 ENDPOINTS_FILE = "endpoints.json"
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 BLOB_CACHE_BYTES: Final = 1024**3
 
 
@@ -189,6 +191,8 @@ class Settings(BaseSettings):
 
     data: Path = Path(".strata")
     admin_key: SecretStr | None = None
+    log_format: LogFormat = "auto"  # JSON unless at a terminal
+    log_level: LogLevel | None = None  # in place of what each process writes
     mongo: MongoSettings = MongoSettings()
     redis: RedisSettings = RedisSettings()
     s3: S3Settings = S3Settings()

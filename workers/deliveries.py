@@ -33,6 +33,7 @@ from models.egress import Answer
 from models.errors import AddressRefused, AddressUnavailable
 from models.events import Entry, Event
 from models.ids import new_id
+from models.logs import bound
 from models.stored import now
 from models.stores import Stores
 from models.webhook import (
@@ -181,7 +182,8 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
         attempt = Attempt(url=webhook.url, request_headers={}, error="The body is kept no longer.")
         await end_attempt(begun, attempt, _ended(DeliveryStatus.FAILED))
         return True
-    attempt = await _send(stores, webhook, begun, body)
+    with bound(webhook_id=webhook.id, delivery_id=delivery.id):
+        attempt = await _send(stores, webhook, begun, body)
     metrics.DELIVERY_SECONDS.observe(attempt.seconds)
     if attempt.status is not None and 200 <= attempt.status < 300:
         await end_attempt(begun, attempt, _ended(DeliveryStatus.DELIVERED))

@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 from models import metrics
 from models.batch import read_due_batches
 from models.errors import StrataError
+from models.logs import bound
 from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
@@ -70,9 +71,10 @@ async def look(stores: Stores, engine: Engine, batch_id: str) -> None:
 
     Whatever it is: one odd batch must not end the sweep of all the others.
     """
-    try:
-        await reconcile(stores, engine, batch_id)
-    except (StrataError, PyMongoError) as error:
-        logger.warning("Batch %s: %s: %s", batch_id, type(error).__name__, error)
-    except Exception:
-        logger.exception("Batch %s", batch_id)
+    with bound(batch_id=batch_id):
+        try:
+            await reconcile(stores, engine, batch_id)
+        except (StrataError, PyMongoError) as error:
+            logger.warning("Batch %s: %s: %s", batch_id, type(error).__name__, error)
+        except Exception:
+            logger.exception("Batch %s", batch_id)

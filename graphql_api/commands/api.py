@@ -27,7 +27,7 @@ def serve_api(settings: Settings, sockets: Sequence[socket.socket]) -> None:
         ws_per_message_deflate=False,  # its windows cost a subscriber more than all the rest
         ws_ping_interval=WS_PING_SECONDS,
         timeout_graceful_shutdown=BACKSTOP_SECONDS,
-        log_level="warning",
+        log_config=None,  # its lines in the form of all others
         access_log=False,
         server_header=False,
     )

@@ -26,6 +26,7 @@ from models import metrics
 from models.bus import Bus
 from models.ending import end_tasks
 from models.errors import StrataError
+from models.logs import bound
 from models.settings import ApiSettings
 
 _WATCH_SECONDS: Final = 0.1  # shorter operations are finished whether anyone listens or not
@@ -139,7 +140,8 @@ class Operations:
     async def run(self, ready: Ready, context: Context, gone: Gone | None = None) -> Answer:
         """Run a query or a mutation to its answer."""
         kind, field_name = ready.kind.value, ready.operation.field_name
-        with metrics.OPERATION_SECONDS.labels(kind, field_name).time():
+        spent = metrics.OPERATION_SECONDS.labels(kind, field_name).time()
+        with spent, bound(request_id=context.request_id):
             answer = await self._run(ready, context, gone)
         metrics.OPERATIONS.labels(kind, field_name, answer.code or "OK").inc()
         return answer

@@ -2,6 +2,7 @@
 
 import dramatiq
 
+from models.logs import bound
 from workers import batches
 from workers.resources import resources
 
@@ -12,4 +13,5 @@ _MINUTE_MS = 60_000
 async def dispatch_batch(batch_id: str) -> None:
     """Reconcile a batch now; a lost, doubled or late message changes nothing."""
     held = resources()
-    await batches.reconcile(held.stores, held.engine, batch_id)
+    with bound(batch_id=batch_id):
+        await batches.reconcile(held.stores, held.engine, batch_id)
