@@ -25,6 +25,7 @@ from models.scope import Scope
 from models.settings import Settings
 from models.states import BatchStatus
 from models.stores import Stores, open_stores
+from models.traces import setup_traces
 
 logger = logging.getLogger(__name__)
 _SHRINK_SECONDS: Final = 5.0
@@ -36,6 +37,7 @@ class Conductor:
 
     def __init__(self, settings: Settings, size: int, number: int = 0) -> None:
         setup_logging("conductor", settings.log_format, settings.log_level or "INFO")
+        setup_traces("conductor", settings.traces)
         allow_plugins(settings.extractors.plugins)
         self._settings = settings
         self._owner = new_id("sub")

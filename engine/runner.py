@@ -40,6 +40,7 @@ from models.errors import (
 )
 from models.logs import bound
 from models.stores import Stores
+from models.traces import span_below, span_within
 
 logger = logging.getLogger(__name__)
 _IDLE_SECONDS: Final = 0.5
@@ -191,7 +192,10 @@ class BatchRun:
 
     async def _do(self, work: Work) -> None:
         """Do one attempt of a block; its outcome is written down, or the lease runs out."""
-        with bound(batch_id=work.batch.id, block_id=work.block.id):
+        with (
+            bound(batch_id=work.batch.id, block_id=work.block.id),
+            span_below("block", work.batch.trace, block_id=work.block.id, extractor=work.label),
+        ):
             try:
                 await self._settle(work)
             except (StrataError, PyMongoError) as error:
@@ -224,7 +228,7 @@ class BatchRun:
 
     async def _attempt(self, work: Work) -> None:
         clock = ProgressClock()
-        with work.timed("read"):
+        with work.timed("read"), span_within("block.read"):
             rows = await self._under_lease(
                 work,
                 clock,
@@ -233,20 +237,20 @@ class BatchRun:
                 ),
             )
             rows, reused = await self._under_lease(work, clock, self._reuse(work, rows))
-        with work.timed("extract"):
+        with work.timed("extract"), span_within("block.extract"):
             call = partial(self._call, work, rows)
             extraction = await BlockExtraction(work, rows, call=call, reused=reused).run()
         put_off = self._put_off(work, extraction)
         if put_off.failures and len(put_off.rows) == rows.table.num_rows:
             raise NoRowReady(put_off)
-        with work.timed("store"):
+        with work.timed("store"), span_within("block.store"):
             stored = await self._under_lease(
                 work,
                 clock,
                 store_block(self._stores, work, rows, extraction, put_off, progress=clock.tick),
             )
         async with self._committing:  # every commit changes the batch's own document
-            with work.timed("commit"):
+            with work.timed("commit"), span_within("block.commit"):
                 await commit_block(self._stores, work, stored)
         _count_committed(work, stored.output)
 

@@ -49,6 +49,7 @@ from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stored import now
 from models.stores import Stores
+from models.traces import span_within
 from models.vector_payload import point_payload
 
 logger = logging.getLogger(__name__)
@@ -227,15 +228,16 @@ async def _store_points(
         vector.name: read_column(vector, output.table.column(vector.name))
         for vector in work.collection.vectors
     }
-    await stores.vectors.upsert(
-        work.collection.id,
-        output.ids,
-        [point_payload(work.collection, document) for document in output.documents],
-        vectors,
-        block_id=work.block.id,
-        epoch=work.block.epoch,
-        progress=progress,
-    )
+    with span_within("qdrant.upsert", points=len(output.ids)):
+        await stores.vectors.upsert(
+            work.collection.id,
+            output.ids,
+            [point_payload(work.collection, document) for document in output.documents],
+            vectors,
+            block_id=work.block.id,
+            epoch=work.block.epoch,
+            progress=progress,
+        )
 
 
 async def _make_true(
@@ -294,6 +296,7 @@ async def _touch_collection(session: Session, work: Work, output: Output, added:
         },
         bucket_id=work.batch.bucket_id,
         collection_ids=[work.collection.id],
+        trace=work.batch.trace,
     )
 
 

@@ -136,9 +136,11 @@ def api(
     from graphql_api.commands.listening import adopt_sockets, bind_sockets
     from models.logs import setup_logging
     from models.settings import load_settings
+    from models.traces import setup_traces
 
     settings = load_settings(data)
     setup_logging("api", settings.log_format, settings.log_level or "WARNING")
+    setup_traces("api", settings.traces)
     wanted = host or settings.api.host, port or settings.api.port
     serve_api(settings, adopt_sockets(fd) if fd else bind_sockets(*wanted))
 
@@ -154,9 +156,11 @@ def worker(
     from graphql_api.commands.worker import run_worker
     from models.logs import setup_logging
     from models.settings import load_settings
+    from models.traces import setup_traces
 
     settings = load_settings(data)
     setup_logging("worker", settings.log_format, settings.log_level or "INFO")
+    setup_traces("worker", settings.traces)
     run_worker(data, threads=threads, ready_fd=ready_fd)
 
 
@@ -168,9 +172,11 @@ def engine(data: Data = None, ready_fd: ReadyFd = None) -> None:
     from graphql_api.commands.readiness import ready_teller
     from models.logs import setup_logging
     from models.settings import load_settings
+    from models.traces import setup_traces
 
     settings = load_settings(data)
     setup_logging("engine", settings.log_format, settings.log_level or "INFO")
+    setup_traces("engine", settings.traces)
     asyncio.run(run_engine(settings, on_ready=ready_teller(ready_fd)))
 
 

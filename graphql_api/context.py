@@ -43,6 +43,7 @@ class Context:
     address: str = ""  # of the client; who has no key is known by it
     last_event_id: str | None = None  # cursor by which an event stream resumes
     bypass_cache: bool = False  # as its caller wishes
+    traceparent: str | None = None  # of the client's own trace
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     recalled: list[dict[str, Any]] = field(default_factory=list)  # `extensions.cache.fields`
     charge: Charge | None = None  # once its points are taken

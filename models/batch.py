@@ -116,6 +116,7 @@ class Batch(Namespaced):
     epoch: int = 0
     lease_until: datetime = _LONG_AGO  # never null: null sorts below every date
     updated_at: datetime = Field(default_factory=now)
+    trace: str | None = None  # the traceparent of its submit, if that was traced
     submitted_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

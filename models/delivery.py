@@ -55,6 +55,7 @@ class Delivery(Namespaced):
     attempts: int = 0
     not_before: datetime = Field(default_factory=now)
     log: list[Attempt] = []
+    trace: str | None = None  # of what its event goes back to
     finished_at: datetime | None = None
 
     class Settings:

@@ -77,6 +77,7 @@ class _Logged(Namespaced):
     bucket_id: str | None = None  # of its subject: what webhooks filter by
     collection_ids: list[str] = []
     at: datetime = Field(default_factory=now)
+    trace: str | None = None  # of the submit that it goes back to
     position: int = 0  # in the namespace's log, from 1; 0 until it has its place
 
 
@@ -165,6 +166,7 @@ async def append_event(
         blocks_total=batch["blocks_total"],
         blocks_open=batch["blocks_open"],
         data=dict(data or {}),
+        trace=batch.get("trace"),
         bucket_id=batch["bucket_id"],
         collection_ids=[one for tier in batch["tiers"] for one in tier["collection_ids"]],
     )
@@ -181,6 +183,7 @@ async def append_notice(
     data: Mapping[str, Any],
     bucket_id: str | None = None,
     collection_ids: Sequence[str] = (),
+    trace: str | None = None,
 ) -> Notice:
     """Write what happened to something other than a batch; then `Bus.announce_log`."""
     notice = Notice(
@@ -192,6 +195,7 @@ async def append_notice(
         data=dict(data),
         bucket_id=bucket_id,
         collection_ids=list(collection_ids),
+        trace=trace,
     )
     await Notice.get_pymongo_collection().insert_one(notice.to_mongo(), session=session)
     return notice

@@ -174,6 +174,14 @@ class MonitorSettings(_Part):
     conductor_port: int | None = Field(default=None, ge=1, le=65_000)  # of the first; then upward
 
 
+class TraceSettings(_Part):
+    """Where spans are sent; nowhere without an address."""
+
+    endpoint: str | None = None  # OTLP over HTTP, as http://127.0.0.1:4318/v1/traces
+    sampled: float = Field(default=1.0, ge=0, le=1)  # of the traces that begin here
+    export_seconds: float = Field(default=5.0, gt=0)
+
+
 class WorkerSettings(_Part):
     """The control plane's rhythm."""
 
@@ -203,6 +211,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     answers: AnswerSettings = AnswerSettings()
     monitor: MonitorSettings = MonitorSettings()
+    traces: TraceSettings = TraceSettings()
     api: ApiSettings = ApiSettings()
     embeddings: dict[str, EmbeddingEndpoint] = {}  # by the names that collections give
     egress: EgressSettings = EgressSettings()

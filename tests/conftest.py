@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fixtures.plugins",
     "tests.fixtures.servers",
     "tests.fixtures.stores",
+    "tests.fixtures.collector",
     "tests.fixtures.stack",
     "tests.fixtures.api",
 ]

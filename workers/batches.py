@@ -31,6 +31,7 @@ from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockS
 from models.stored import now
 from models.stores import Stores
 from models.task import Task
+from models.traces import span_below
 from workers.breaker import end_early
 from workers.lifecycle import require_active
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
@@ -192,7 +193,8 @@ async def _dispatch(stores: Stores, engine: Engine, batch: Batch) -> None:
     if claimed is None:
         return
     try:
-        await engine.hand_over(batch.id, claimed.epoch)
+        with span_below("batch.dispatch", claimed.trace, batch_id=batch.id, epoch=claimed.epoch):
+            await engine.hand_over(batch.id, claimed.epoch)
     except RayUnavailable as error:
         await explain_wait(claimed, "WAITING_FOR_ENGINE", error.message)
 
@@ -216,14 +218,15 @@ async def _finish(stores: Stores, batch: Batch) -> None:
     """Count, then end the batch; a count that does not add up is a failure that says so."""
     sums = await sum_blocks(batch.id, batch.submission or "")
     to, message = judge(batch.counts, sums)
-    await move_batch(
-        stores,
-        batch.id,
-        to,
-        match={"blocks_open": 0},
-        values={**_ended(), "error_message": message},
-        data={"message": message} if message else None,
-    )
+    with span_below("batch.finish", batch.trace, batch_id=batch.id, status=str(to)):
+        await move_batch(
+            stores,
+            batch.id,
+            to,
+            match={"blocks_open": 0},
+            values={**_ended(), "error_message": message},
+            data={"message": message} if message else None,
+        )
 
 
 def judge(counts: Counts, sums: list[dict[str, Any]]) -> tuple[BatchStatus, str | None]:

@@ -36,6 +36,7 @@ from models.ids import new_id
 from models.logs import bound
 from models.stored import now
 from models.stores import Stores
+from models.traces import span_below, traceparent
 from models.webhook import (
     DISABLE_AFTER_DAYS,
     Webhook,
@@ -78,7 +79,8 @@ async def enqueue_deliveries(
         for webhook in webhooks:
             if kind is not None and webhook.wants(entry):
                 payloads.setdefault(entry.id, _payload(entry, kind))
-                deliveries.append(_delivery(webhook, entry.id, kind, entry.position))
+                made = _delivery(webhook, entry.id, kind, entry.position)
+                deliveries.append(made.model_copy(update={"trace": entry.trace}))
     await insert_deliveries(session, list(payloads.values()), deliveries)
     return {delivery.webhook_id for delivery in deliveries}
 
@@ -182,7 +184,10 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
         attempt = Attempt(url=webhook.url, request_headers={}, error="The body is kept no longer.")
         await end_attempt(begun, attempt, _ended(DeliveryStatus.FAILED))
         return True
-    with bound(webhook_id=webhook.id, delivery_id=delivery.id):
+    with (
+        bound(webhook_id=webhook.id, delivery_id=delivery.id),
+        span_below("webhook.deliver", delivery.trace, webhook_id=webhook.id),
+    ):
         attempt = await _send(stores, webhook, begun, body)
     metrics.DELIVERY_SECONDS.observe(attempt.seconds)
     if attempt.status is not None and 200 <= attempt.status < 300:
@@ -206,6 +211,8 @@ async def _send(stores: Stores, webhook: Webhook, delivery: Delivery, body: byte
         "webhook-timestamp": str(timestamp),
         "webhook-signature": sign(webhook.secrets, delivery.event_id, timestamp, body),
     }
+    if (trace := traceparent()) is not None:
+        headers["traceparent"] = trace
     attempt = Attempt(at=moment, url=webhook.url, request_headers=headers)
     try:
         answer = await stores.egress.post(

@@ -20,6 +20,7 @@ from models.scope import Scope
 from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stores import Stores
 from models.task import Task, TaskType
+from models.traces import traceparent
 from workers.lifecycle import require_active
 from workers.transitions import announce_status
 
@@ -196,6 +197,7 @@ def _queued_values(
         "blocks_total": blocks,
         "blocks_open": blocks,
         "task_id": task.id,
+        "trace": traceparent(),
         "submitted_at": task.created_at,
         "reason": reason.model_dump(),
     }

@@ -28,6 +28,7 @@ from models.ending import end_tasks
 from models.errors import StrataError
 from models.logs import bound
 from models.settings import ApiSettings
+from models.traces import span
 
 _WATCH_SECONDS: Final = 0.1  # shorter operations are finished whether anyone listens or not
 Gone = Callable[[], Awaitable[None]]  # returns when the client has left
@@ -141,7 +142,11 @@ class Operations:
         """Run a query or a mutation to its answer."""
         kind, field_name = ready.kind.value, ready.operation.field_name
         spent = metrics.OPERATION_SECONDS.labels(kind, field_name).time()
-        with spent, bound(request_id=context.request_id):
+        with (
+            spent,
+            bound(request_id=context.request_id),
+            span(f"{kind} {field_name}", parent=context.traceparent, cost=ready.cost),
+        ):
             answer = await self._run(ready, context, gone)
         metrics.OPERATIONS.labels(kind, field_name, answer.code or "OK").inc()
         return answer

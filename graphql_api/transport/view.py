@@ -155,6 +155,8 @@ class GraphQLView:
             await context.revalidate()
         last = headers.get(b"last-event-id")
         context.last_event_id = last.decode("latin-1") if last else None
+        trace = headers.get(b"traceparent")
+        context.traceparent = trace.decode("latin-1") if trace else None
         context.bypass_cache = _NO_CACHE in headers.get(b"cache-control", b"").lower()
         return context
 

@@ -1,11 +1,16 @@
-"""What those who watch the running product see: metrics and health of each of its processes."""
+"""What those who watch the running product see: metrics, health, and one trace over all of it."""
+
+import asyncio
+import secrets
 
 import httpx
 import pytest
 
-from tests.e2e.flows import await_end, draft_texts, open_api, operation
-from tests.fixtures.stack import MONITORS, Stack
+from tests.e2e.flows import Draft, await_end, draft_texts, open_api, operation
+from tests.fixtures.collector import CollectedSpan, Collector
+from tests.fixtures.stack import MONITORS, RECEIVER_PORT, Stack
 from tests.fixtures.stores import NamespaceOfTest
+from tests.receiver import Receiver, open_receiver
 
 pytestmark = [pytest.mark.timeout(120)]
 SHOWN = {
@@ -14,16 +19,58 @@ SHOWN = {
     "engine": "strata_engine_warm 1.0",
     "conductor": 'strata_blocks_total{extractor="passthrough@v1",outcome="committed"}',
 }
+SPANS = {
+    ("strata-api", "mutation submitBatch"),
+    ("strata-worker", "batch.dispatch"),
+    ("strata-conductor", "block"),
+    ("strata-conductor", "block.extract"),
+    ("strata-conductor", "qdrant.upsert"),
+    ("strata-worker", "batch.finish"),
+    ("strata-worker", "webhook.deliver"),
+}
 
 
-async def test_each_process_shows_what_it_did_and_that_it_is_ready(
-    stack: Stack, stack_namespace: NamespaceOfTest
+async def test_a_batch_shows_in_the_metrics_and_is_one_trace_over_every_process(
+    stack: Stack, namespace: NamespaceOfTest, collector: Collector
 ) -> None:
-    async with open_api(stack, stack_namespace) as api:
+    trace_id, own_span = secrets.token_hex(16), secrets.token_hex(8)
+    async with (
+        open_receiver(port=RECEIVER_PORT) as receiver,
+        open_api(stack, namespace) as api,
+    ):
+        await api.data(
+            operation("createWebhook"), url=receiver.url(), eventTypes=["BATCH_COMPLETED"]
+        )
         draft = await draft_texts(api, ["One.", "Two."], extractor="passthrough")
+        api.client.headers["traceparent"] = f"00-{trace_id}-{own_span}-01"
         await api.data(operation("submitBatch"), batchId=draft.batch_id)
+        del api.client.headers["traceparent"]
         assert (await await_end(api, draft.batch_id))["status"] == "COMPLETED"
+        await require_one_trace(collector, receiver, trace_id, own_span)
+    await require_metrics(draft, namespace)
 
+
+async def require_one_trace(
+    collector: Collector, receiver: Receiver, trace_id: str, own_span: str
+) -> None:
+    (told,) = await receiver.wait_for(1)
+    async with asyncio.timeout(20):
+        while not names(collector.of(trace_id)) >= SPANS:
+            await asyncio.sleep(0.05)
+    spans = collector.of(trace_id)
+    by_id = {one.span_id: one for one in spans}
+    (mutation,) = [one for one in spans if one.name == "mutation submitBatch"]
+    assert mutation.parent_id == own_span
+    assert {one.name for one in spans if one.parent_id not in by_id} == {mutation.name}
+    (delivery,) = [one for one in spans if one.name == "webhook.deliver"]
+    assert told.headers["traceparent"] == f"00-{trace_id}-{delivery.span_id}-01"
+
+
+def names(spans: list[CollectedSpan]) -> set[tuple[str, str]]:
+    return {(one.service, one.name) for one in spans}
+
+
+async def require_metrics(draft: Draft, namespace: NamespaceOfTest) -> None:
     async with httpx.AsyncClient(timeout=10) as client:
         for process, line in SHOWN.items():
             address = f"http://127.0.0.1:{MONITORS[process]}"
@@ -31,4 +78,4 @@ async def test_each_process_shows_what_it_did_and_that_it_is_ready(
             text = (await client.get(f"{address}/metrics")).text
             assert line in text, process
             assert draft.batch_id not in text
-            assert stack_namespace.id not in text
+            assert namespace.id not in text
