@@ -1,6 +1,6 @@
 """Traces: one id from a mutation through the worker, the block and its writes to the webhook.
 
-Off unless an address is set, and then nothing of OpenTelemetry is imported. What connects processes
+Off unless an address is set, and then nothing of OpenTelemetry is needed. What connects processes
 is a W3C traceparent: it is stored with the batch when it is submitted, goes with its events into
 the deliveries, and stands in the header of the webhook's request.
 """
