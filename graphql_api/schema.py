@@ -1,6 +1,7 @@
 """Assembles the schema from its rooms; decides nothing else."""
 
 import strawberry
+from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
@@ -80,6 +81,22 @@ Subscription = merge_types(
     ),
 )
 
+
+def describe(schema: GraphQLSchema) -> None:
+    """Describe what Strawberry has no place to describe."""
+    for kind, text in (
+        (schema.query_type, "What there is to read."),
+        (
+            schema.mutation_type,
+            "What can be done. Several run one by one, and are no transaction.",
+        ),
+        (schema.subscription_type, "What can be followed as it happens."),
+        (schema.get_directive("oneOf"), "Exactly one of the input's fields has to be given."),
+    ):
+        if kind is not None:
+            kind.description = text
+
+
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
@@ -87,5 +104,6 @@ schema = strawberry.Schema(
     types=[BatchSnapshot, BatchEvents, BatchDiscontinuity, NamespaceEvents, NamespaceDiscontinuity],
     config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )
+describe(schema._schema)
 guard(schema._schema)
 record(schema._schema)

@@ -8,6 +8,7 @@ from graphql_api.admin.enums import KeyScope
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
+from graphql_api.payload import Payload
 from graphql_api.scalars import DateTime
 from models.api_key import ApiKey as ApiKeyModel
 from workers.idempotency import Outcome
@@ -46,7 +47,7 @@ def show_key(model: ApiKeyModel) -> ApiKey:
 
 
 @strawberry.type
-class _MadeKeyPayload:
+class _MadeKeyPayload(Payload):
     """What came of making a key."""
 
     api_key: ApiKey | None = strawberry.field(default=None, description="The new key.")
@@ -79,7 +80,7 @@ def show_made(payload: type[P], done: Outcome[MadeKey]) -> P:
 
 
 @strawberry.type(description="Answer to revokeApiKey.")
-class RevokeApiKeyPayload:
+class RevokeApiKeyPayload(Payload):
     """What came of it."""
 
     api_key: ApiKey | None = strawberry.field(description="The key, which opens nothing any more.")

@@ -5,6 +5,7 @@ import strawberry
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
+from graphql_api.payload import Payload
 from graphql_api.scalars import DateTime
 from graphql_api.tasks.types import Task
 from models.namespace import Namespace as NamespaceModel
@@ -36,7 +37,7 @@ def show_namespace(model: NamespaceModel) -> Namespace:
 
 
 @strawberry.type(description="Answer to createNamespace.")
-class CreateNamespacePayload:
+class CreateNamespacePayload(Payload):
     """What came of it."""
 
     namespace: Namespace | None = strawberry.field(description="The new namespace.")
@@ -48,7 +49,7 @@ class CreateNamespacePayload:
 
 
 @strawberry.type(description="Answer to updateNamespace.")
-class UpdateNamespacePayload:
+class UpdateNamespacePayload(Payload):
     """What came of it."""
 
     namespace: Namespace | None = strawberry.field(description="The namespace as it is now.")
@@ -57,7 +58,7 @@ class UpdateNamespacePayload:
 
 
 @strawberry.type(description="Answer to deleteNamespace.")
-class DeleteNamespacePayload:
+class DeleteNamespacePayload(Payload):
     """What came of it."""
 
     task: Task | None = strawberry.field(

@@ -6,12 +6,13 @@ from graphql_api.batches.types import Batch
 from graphql_api.collections.types import Collection
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
+from graphql_api.payload import Payload
 from graphql_api.scalars import BigInt
 from graphql_api.tasks.types import Task
 
 
 @strawberry.type(description="Answer to createBatch.")
-class CreateBatchPayload:
+class CreateBatchPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(description="The new draft.")
@@ -20,7 +21,7 @@ class CreateBatchPayload:
 
 
 @strawberry.type(description="Answer to addObjectsToBatch.")
-class AddObjectsToBatchPayload:
+class AddObjectsToBatchPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(description="The draft.")
@@ -52,7 +53,7 @@ class BatchPlan:
 
 
 @strawberry.type(description="Answer to planBatch.")
-class PlanBatchPayload:
+class PlanBatchPayload(Payload):
     """What came of it."""
 
     plan: BatchPlan | None = strawberry.field(description="The plan.")
@@ -60,7 +61,7 @@ class PlanBatchPayload:
 
 
 @strawberry.type(description="Answer to submitBatch.")
-class SubmitBatchPayload:
+class SubmitBatchPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(description="The batch.")
@@ -70,7 +71,7 @@ class SubmitBatchPayload:
 
 
 @strawberry.type(description="Answer to cancelBatch.")
-class CancelBatchPayload:
+class CancelBatchPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(description="The batch as it is now.")
@@ -78,7 +79,7 @@ class CancelBatchPayload:
 
 
 @strawberry.type(description="Answer to deleteBatch.")
-class DeleteBatchPayload:
+class DeleteBatchPayload(Payload):
     """What came of it."""
 
     deleted_batch_id: strawberry.ID | None = strawberry.field(description="The batch that is gone.")

@@ -10,6 +10,7 @@ from graphql_api.enums import FieldType, Lifecycle, RowOutcome, WritePolicy
 from graphql_api.errors import UserError, user_error
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
+from graphql_api.payload import Payload
 from graphql_api.scalars import JSON, BigInt, DateTime
 from graphql_api.tasks.types import Task
 from models.bucket import Bucket as BucketModel
@@ -144,7 +145,7 @@ def show_object(model: ObjectModel) -> Object:
 
 
 @strawberry.type(description="Answer to createBucket.")
-class CreateBucketPayload:
+class CreateBucketPayload(Payload):
     """What came of it."""
 
     bucket: Bucket | None = strawberry.field(description="The new bucket.")
@@ -153,7 +154,7 @@ class CreateBucketPayload:
 
 
 @strawberry.type(description="Answer to updateBucket.")
-class UpdateBucketPayload:
+class UpdateBucketPayload(Payload):
     """What came of it."""
 
     bucket: Bucket | None = strawberry.field(description="The bucket as it is now.")
@@ -174,7 +175,7 @@ class CreateObjectResult:
 
 
 @strawberry.type(description="Answer to createObjects.")
-class CreateObjectsPayload:
+class CreateObjectsPayload(Payload):
     """What came of it."""
 
     results: list[CreateObjectResult] = strawberry.field(
@@ -189,7 +190,7 @@ class CreateObjectsPayload:
 
 
 @strawberry.type(description="Answer to deleteBucket.")
-class DeleteBucketPayload:
+class DeleteBucketPayload(Payload):
     """What came of it."""
 
     task: Task | None = strawberry.field(

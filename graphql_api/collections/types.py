@@ -10,6 +10,7 @@ from graphql_api.enums import Lifecycle, VectorKind
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
+from graphql_api.payload import Payload
 from graphql_api.scalars import JSON, BigInt, DateTime
 from graphql_api.tasks.types import Task
 from models.collection import Collection as CollectionModel
@@ -180,7 +181,7 @@ def show_filter(node: Filter) -> dict[str, Any]:
 
 
 @strawberry.type(description="Answer to createCollection.")
-class CreateCollectionPayload:
+class CreateCollectionPayload(Payload):
     """What came of it."""
 
     collection: Collection | None = strawberry.field(description="The new collection.")
@@ -189,7 +190,7 @@ class CreateCollectionPayload:
 
 
 @strawberry.type(description="Answer to deleteCollection.")
-class DeleteCollectionPayload:
+class DeleteCollectionPayload(Payload):
     """What came of it."""
 
     task: Task | None = strawberry.field(
@@ -199,7 +200,7 @@ class DeleteCollectionPayload:
 
 
 @strawberry.type(description="Answer to updateCollection.")
-class UpdateCollectionPayload:
+class UpdateCollectionPayload(Payload):
     """What came of it."""
 
     collection: Collection | None = strawberry.field(description="The collection as it is now.")
@@ -207,7 +208,7 @@ class UpdateCollectionPayload:
 
 
 @strawberry.type(description="Answer to cloneCollection.")
-class CloneCollectionPayload:
+class CloneCollectionPayload(Payload):
     """What came of it."""
 
     collection: Collection | None = strawberry.field(description="The new collection.")

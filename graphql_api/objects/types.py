@@ -8,6 +8,7 @@ from graphql_api.buckets.types import Object, show_object
 from graphql_api.enums import RowOutcome
 from graphql_api.errors import UserError, user_error
 from graphql_api.idempotency import replayed_field
+from graphql_api.payload import Payload
 from workers.intake import RowAnswer
 
 
@@ -23,7 +24,7 @@ class UpdateObjectResult:
 
 
 @strawberry.type(description="Answer to updateObjects.")
-class UpdateObjectsPayload:
+class UpdateObjectsPayload(Payload):
     """What came of it."""
 
     results: list[UpdateObjectResult] = strawberry.field(
@@ -45,7 +46,7 @@ class DeleteObjectResult:
 
 
 @strawberry.type(description="Answer to deleteObjects.")
-class DeleteObjectsPayload:
+class DeleteObjectsPayload(Payload):
     """What came of it."""
 
     results: list[DeleteObjectResult] = strawberry.field(

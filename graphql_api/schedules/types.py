@@ -13,6 +13,7 @@ from graphql_api.idempotency import replayed_field
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
+from graphql_api.payload import Payload
 from graphql_api.scalars import DateTime
 from models.errors import InvalidInput
 from models.schedule import NEVER
@@ -142,7 +143,7 @@ def show_schedule(model: ScheduleModel) -> Schedule:
 
 
 @strawberry.type(description="Answer to createSchedule.")
-class CreateSchedulePayload:
+class CreateSchedulePayload(Payload):
     """Payload of createSchedule."""
 
     schedule: Schedule | None = strawberry.field(description="The new schedule.")
@@ -151,7 +152,7 @@ class CreateSchedulePayload:
 
 
 @strawberry.type(description="Answer to updateSchedule.")
-class UpdateSchedulePayload:
+class UpdateSchedulePayload(Payload):
     """Payload of updateSchedule."""
 
     schedule: Schedule | None = strawberry.field(description="As it is now.")
@@ -159,7 +160,7 @@ class UpdateSchedulePayload:
 
 
 @strawberry.type(description="Answer to pauseSchedule.")
-class PauseSchedulePayload:
+class PauseSchedulePayload(Payload):
     """Payload of pauseSchedule."""
 
     schedule: Schedule | None = strawberry.field(description="As it is now.")
@@ -167,7 +168,7 @@ class PauseSchedulePayload:
 
 
 @strawberry.type(description="Answer to resumeSchedule.")
-class ResumeSchedulePayload:
+class ResumeSchedulePayload(Payload):
     """Payload of resumeSchedule."""
 
     schedule: Schedule | None = strawberry.field(description="As it is now.")
@@ -175,7 +176,7 @@ class ResumeSchedulePayload:
 
 
 @strawberry.type(description="Answer to triggerSchedule.")
-class TriggerSchedulePayload:
+class TriggerSchedulePayload(Payload):
     """Payload of triggerSchedule."""
 
     run: ScheduleRun | None = strawberry.field(description="The run; it begins within seconds.")
@@ -184,7 +185,7 @@ class TriggerSchedulePayload:
 
 
 @strawberry.type(description="Answer to deleteSchedule.")
-class DeleteSchedulePayload:
+class DeleteSchedulePayload(Payload):
     """Payload of deleteSchedule."""
 
     deleted_schedule_id: strawberry.ID | None = strawberry.field(description="What is gone.")

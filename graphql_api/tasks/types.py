@@ -9,6 +9,7 @@ from graphql_api.idempotency import replayed_field
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
+from graphql_api.payload import Payload
 from graphql_api.scalars import BigInt, DateTime
 from graphql_api.tasks.line_errors import LineError, show_line_error
 from models.line_error import LineError as LineErrorModel
@@ -124,7 +125,7 @@ def _show_counts(model: TaskModel) -> ImportCounts | None:
 
 
 @strawberry.type(description="Answer to importObjects.")
-class ImportObjectsPayload:
+class ImportObjectsPayload(Payload):
     """What came of it."""
 
     task: Task | None = strawberry.field(description="What to watch, and where the errors are.")
@@ -133,7 +134,7 @@ class ImportObjectsPayload:
 
 
 @strawberry.type(description="Answer to cancelTask.")
-class CancelTaskPayload:
+class CancelTaskPayload(Payload):
     """What came of it."""
 
     task: Task | None = strawberry.field(

@@ -6,6 +6,7 @@ from graphql_api.enums import show_enum
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
+from graphql_api.payload import Payload
 from graphql_api.scalars import BigInt, DateTime
 from models.upload import Upload as UploadModel
 from models.upload import UploadStatus
@@ -67,7 +68,7 @@ class UploadHeader:
 
 
 @strawberry.type(description="Answer to requestUpload: PUT the bytes to `url` with `headers`.")
-class RequestUploadPayload:
+class RequestUploadPayload(Payload):
     """What came of it."""
 
     upload: Upload | None = strawberry.field(description="The upload.")
@@ -80,7 +81,7 @@ class RequestUploadPayload:
 
 
 @strawberry.type(description="Answer to confirmUpload.")
-class ConfirmUploadPayload:
+class ConfirmUploadPayload(Payload):
     """What came of it."""
 
     upload: Upload | None = strawberry.field(description="The upload, CONFIRMED.")

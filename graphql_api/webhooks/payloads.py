@@ -4,12 +4,13 @@ import strawberry
 
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
+from graphql_api.payload import Payload
 from graphql_api.scalars import BigInt
 from graphql_api.webhooks.types import Webhook, WebhookDelivery
 
 
 @strawberry.type(description="Answer to createWebhook.")
-class CreateWebhookPayload:
+class CreateWebhookPayload(Payload):
     """What came of it."""
 
     webhook: Webhook | None = strawberry.field(description="The new webhook.")
@@ -21,7 +22,7 @@ class CreateWebhookPayload:
 
 
 @strawberry.type(description="Answer to updateWebhook.")
-class UpdateWebhookPayload:
+class UpdateWebhookPayload(Payload):
     """What came of it."""
 
     webhook: Webhook | None = strawberry.field(description="The webhook as it is now.")
@@ -29,7 +30,7 @@ class UpdateWebhookPayload:
 
 
 @strawberry.type(description="Answer to deleteWebhook.")
-class DeleteWebhookPayload:
+class DeleteWebhookPayload(Payload):
     """What came of it."""
 
     deleted_webhook_id: strawberry.ID | None = strawberry.field(description="What is gone.")
@@ -37,7 +38,7 @@ class DeleteWebhookPayload:
 
 
 @strawberry.type(description="Answer to testWebhook.")
-class TestWebhookPayload:
+class TestWebhookPayload(Payload):
     """What came of it."""
 
     delivery: WebhookDelivery | None = strawberry.field(
@@ -47,7 +48,7 @@ class TestWebhookPayload:
 
 
 @strawberry.type(description="Answer to rotateWebhookSecret.")
-class RotateWebhookSecretPayload:
+class RotateWebhookSecretPayload(Payload):
     """What came of it."""
 
     webhook: Webhook | None = strawberry.field(description="The webhook.")
@@ -56,7 +57,7 @@ class RotateWebhookSecretPayload:
 
 
 @strawberry.type(description="Answer to redeliver.")
-class RedeliverPayload:
+class RedeliverPayload(Payload):
     """What came of it."""
 
     delivery: WebhookDelivery | None = strawberry.field(description="The delivery, due now.")
@@ -64,7 +65,7 @@ class RedeliverPayload:
 
 
 @strawberry.type(description="Answer to redeliverRange.")
-class RedeliverRangePayload:
+class RedeliverRangePayload(Payload):
     """What came of it."""
 
     redelivered_count: BigInt = strawberry.field(description="How many are due again.")
