@@ -8,7 +8,16 @@ from typing import Final
 from benchmarks.stack import running_product
 from tests.conformance.target import open_target
 
-GATES: Final = ("audits", "clients", "python_client", "fuzzing")
+GATES: Final = (
+    "audits",
+    "clients",
+    "python_client",
+    "schema_rules",
+    "relay",
+    "exposures",
+    "disclosure",
+    "fuzzing",
+)
 PLENTY: Final = {
     "STRATA_API__LIMITS__COST_BUCKET": "1000000000",
     "STRATA_API__LIMITS__COST_RESTORED": "100000000",
