@@ -53,7 +53,7 @@ class BatchPlan:
 
 
 @strawberry.type(description="Answer to planBatch.")
-class PlanBatchPayload(Payload):
+class PlanBatchPayload:
     """What came of it."""
 
     plan: BatchPlan | None = strawberry.field(description="The plan.")

@@ -9,6 +9,7 @@ from graphql_api.context import Info
 from graphql_api.enums import show_enum
 from graphql_api.errors import UserError, user_error
 from graphql_api.idempotency import key_field, once_only, replayed_field
+from graphql_api.payload import Payload
 from graphql_api.tasks.types import Task, show_task
 from models.errors import StrataError
 from workers.reprocessing import Reprocessed, begin_reprocessing, recall_reprocessing
@@ -40,7 +41,7 @@ class ReprocessCollectionInput:
 
 
 @strawberry.type(description="Answer to reprocessCollection.")
-class ReprocessCollectionPayload:
+class ReprocessCollectionPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(

@@ -12,7 +12,6 @@ from graphql_api.errors import UserError, user_error
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
-from graphql_api.payload import Payload
 from graphql_api.scalars import JSON, BigInt, DateTime
 from models.cache import AnswerCounts
 from models.document import Document as DocumentModel
@@ -168,7 +167,7 @@ class SearchGroup:
 
 
 @strawberry.type(description="Answer to searchDocuments.")
-class SearchDocumentsPayload(Payload):
+class SearchDocumentsPayload:
     """What was found."""
 
     hits: list[SearchHit] = strawberry.field(
