@@ -299,7 +299,7 @@ def _errors(
         category=ErrorCategory.VALIDATION,
         extractor=work.label,
         message="",
-        attempts=work.block.tries + work.block.attempts,
+        attempts=work.block.attempts_in_all,
     )
     failed = [
         pattern.model_copy(
@@ -323,6 +323,7 @@ def _errors(
                 "source_id": one.source_id,
                 "message": one.message,
                 "hint": "Map the input to a field that every document has.",
+                "missing_input": True,
             }
         )
         for one in rows.missing

@@ -14,7 +14,8 @@ async def remove_stale(session: Session, work: Work, output: Output) -> dict[str
 
     A row that failed this time keeps what it yielded before.
     """
-    unless = {"block_id": {"$ne": work.block.id}}
+    # An earlier epoch of the same block may have committed before a retry reopened it.
+    unless = {"$nor": [{"block_id": work.block.id, "epoch": work.block.epoch}]}
     frontier: list[tuple[str, Mapping[str, Any]]] = [
         (work.collection.id, {"source_id": {"$in": output.settled_sources}, **unless})
     ]

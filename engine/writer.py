@@ -155,7 +155,7 @@ async def fail_block(
         message=error,
         hint=hint,
         rows=rows,
-        attempts=work.block.tries + work.block.attempts,
+        attempts=work.block.attempts_in_all,
         transient=transient,
     )
     failure = Failure(

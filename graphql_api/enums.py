@@ -15,6 +15,7 @@ from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
 from workers.intake import ErrorPolicy, RowOutcome
+from workers.reopening import RetryMode
 
 __all__ = [
     "BatchStatus",
@@ -25,6 +26,7 @@ __all__ = [
     "FilterOperator",
     "Lifecycle",
     "Overlap",
+    "RetryMode",
     "RowOutcome",
     "RunStatus",
     "Selection",
@@ -196,5 +198,13 @@ show_enum(
         RowOutcome.UNCHANGED: "The object was like this already.",
         RowOutcome.DELETED: "Its object is gone.",
         RowOutcome.REJECTED: "Nothing: it is bad, or a bad row stopped it too.",
+    },
+)
+show_enum(
+    RetryMode,
+    "Which failures a retry tries again.",
+    {
+        RetryMode.TRANSIENT_ONLY: "Those of which another try may succeed.",
+        RetryMode.ALL: "Every one; mend their cause first.",
     },
 )

@@ -103,6 +103,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.revokeApiKey": Right.ADMIN,
     "Mutation.rotateApiKey": Right.ADMIN,
     "Mutation.rotateWebhookSecret": Right.WRITE,
+    "Mutation.retryBatch": Right.WRITE,
     "Mutation.submitBatch": Right.WRITE,
     "Mutation.testWebhook": Right.WRITE,
     "Mutation.triggerSchedule": Right.WRITE,

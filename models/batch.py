@@ -112,6 +112,7 @@ class Batch(Namespaced):
     task_id: str | None = None
     blocks_total: int = 0
     blocks_open: int = 0
+    retries: int = 0  # how often it was reopened after it had ended
     completed_tiers: list[int] = []  # whose every block has ended
     epoch: int = 0
     lease_until: datetime = _LONG_AGO  # never null: null sorts below every date

@@ -19,10 +19,10 @@ from models.states import BLOCK_LIVE, BlockStatus, block_origins
 from models.stored import Namespaced, now, server_time_in
 
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
-_INHERITED = {
+INHERITED = {
     "namespace_id", "batch_id", "submission", "collection_id", "tier", "ordinal", "input", "reads",
 }  # fmt: skip
-_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 class _Part(BaseModel):
@@ -111,19 +111,25 @@ class Block(Namespaced):
     waits_for: list[str] = []  # those of them that are not done
     only: list[str] = []  # the source ids of its rows, when it has not all that it reads
     tries: int = 0  # earlier ones of its rows, in the block that they were put off from
+    earlier: int = 0  # attempts before a retry of the batch reopened it
     isolation: Isolation | None = None
     failure: Failure | None = None
     epoch: int = 0
     attempts: int = 0
     lost: int = 0  # those of them that ended without a word: the lease ran out
     owner: str | None = None
-    not_before: datetime = _LONG_AGO  # never null: null sorts below every date
-    lease_until: datetime = _LONG_AGO
+    not_before: datetime = LONG_AGO  # never null: null sorts below every date
+    lease_until: datetime = LONG_AGO
     output: Pointer | None = None
     counts: BlockCounts = BlockCounts()
     error_message: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def attempts_in_all(self) -> int:
+        """How often its rows were tried, here and before."""
+        return self.earlier + self.tries + self.attempts
 
     class Settings:
         """Where it is stored and how it is found."""
@@ -214,11 +220,12 @@ async def put_off_rows(
     """Make a block of those rows of one that are to be tried again; its readers wait for both."""
     rest = Block(
         id=new_id("blk"),
-        **block.model_dump(include=_INHERITED),
+        **block.model_dump(include=INHERITED),
         rows=len(sources),
         status=BlockStatus.READY,
         only=list(sources),
         tries=block.tries + block.attempts,
+        earlier=block.earlier,
         not_before=not_before,
     )
     blocks = Block.get_pymongo_collection()
@@ -228,7 +235,8 @@ async def put_off_rows(
             "batch_id": block.batch_id,
             "submission": block.submission,
             "waits_for": block.id,
-            "status": str(BlockStatus.WAITING),
+            # A canceled reader may be reopened, and then has to read both.
+            "status": {"$in": [str(BlockStatus.WAITING), str(BlockStatus.CANCELED)]},
         },
         {"$push": {"reads": rest.id, "waits_for": rest.id}},
         session=session,

@@ -26,6 +26,7 @@ class RowError(Namespaced):
     rows: int = 1
     attempts: int = 1
     transient: bool = False  # another try may succeed
+    missing_input: bool = False  # left out before it was tried: no failure, and none to retry
 
     class Settings:
         """Where it is stored and how it is found."""

@@ -2,6 +2,7 @@
 
 DRAFT -> QUEUED -> PROCESSING -> COMPLETED | COMPLETED_WITH_ERRORS | FAILED
          QUEUED | PROCESSING -> CANCELING -> CANCELED
+         COMPLETED_WITH_ERRORS | FAILED | CANCELED -> QUEUED, by a retry alone
 WAITING -> READY -> LEASED -> DONE | FAILED | CANCELED
 """
 
@@ -51,6 +52,12 @@ TRANSITIONS: Final[Mapping[BatchStatus, frozenset[BatchStatus]]] = {
     S.COMPLETED:  frozenset(), S.COMPLETED_WITH_ERRORS: frozenset(),
     S.FAILED:     frozenset(), S.CANCELED: frozenset(),
 }
+# A final state is left by nothing but a retry that a client asks for.
+REOPENINGS: Final[Mapping[BatchStatus, frozenset[BatchStatus]]] = {
+    S.COMPLETED_WITH_ERRORS: frozenset({S.QUEUED}),
+    S.FAILED:                frozenset({S.QUEUED}),
+    S.CANCELED:              frozenset({S.QUEUED}),
+}
 B = BlockStatus
 BLOCK_TRANSITIONS: Final[Mapping[BlockStatus, frozenset[BlockStatus]]] = {
     B.WAITING: frozenset({B.READY, B.CANCELED}),
@@ -64,6 +71,7 @@ FINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if 
 LIVE: Final = frozenset({S.QUEUED, S.PROCESSING, S.CANCELING})
 CANCELABLE: Final = frozenset({S.QUEUED, S.PROCESSING})  # a draft is deleted instead
 DELETABLE: Final = FINAL | {S.DRAFT}
+RETRYABLE: Final = frozenset(REOPENINGS)  # it may have rows that another try can help
 BLOCK_FINAL: Final = frozenset(
     status for status, following in BLOCK_TRANSITIONS.items() if not following
 )

@@ -219,6 +219,7 @@ def _missing_errors(
             extractor=collection.extractor.label,
             message=one.message,
             hint="Give the object that field, or change the collection's mapping.",
+            missing_input=True,
         ).to_mongo()
         for collection in tier
         for one in funnels[collection.id].sample

@@ -41,9 +41,12 @@ async def update_task(
 ) -> None:
     """Let the batch's task say what the batch says."""
     moment = now()
-    values = {"status": str(status), "error_message": error_message, "updated_at": moment}
-    if status in FINAL:
-        values["finished_at"] = moment
+    values = {
+        "status": str(status),
+        "error_message": error_message,
+        "updated_at": moment,
+        "finished_at": moment if status in FINAL else None,
+    }
     await Task.get_pymongo_collection().update_many(
         {"batch_id": batch_id}, {"$set": values, "$inc": {"sequence": 1}}, session=session
     )

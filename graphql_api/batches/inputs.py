@@ -2,10 +2,11 @@
 
 import strawberry
 
-from graphql_api.enums import BatchStatus
+from graphql_api.enums import BatchStatus, RetryMode
 from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.batch import Batch
+from workers.reopening import RetryChoice
 
 
 @strawberry.input(description="A batch to be created.")
@@ -53,6 +54,46 @@ class CancelBatchInput:
     """Input of cancelBatch."""
 
     batch_id: strawberry.ID = strawberry.field(description="The batch.")
+
+
+@strawberry.input(description="An ended batch to be tried again, or a part of it.")
+class RetryBatchInput:
+    """Input of retryBatch."""
+
+    batch_id: strawberry.ID = strawberry.field(description="The batch.")
+    mode: RetryMode = strawberry.field(
+        default=RetryMode.TRANSIENT_ONLY,
+        description="Which failures; what was canceled is run in either mode.",
+    )
+    tiers: list[int] | None = strawberry.field(
+        default=None, description="In these tiers, and what follows from them; all when absent."
+    )
+    collection_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="In these collections, and what follows from them; all when absent.",
+    )
+    object_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="Rows of these objects that failed alone, at most 1,000; all when absent.",
+    )
+    max_attempts: int | None = strawberry.field(
+        default=None, description="What was tried as often already stays failed."
+    )
+    idempotency_key: str | None = key_field()
+
+    def choice(self) -> RetryChoice:
+        """Return the workers' form."""
+
+        def chosen(ids: list[strawberry.ID] | None) -> frozenset[str] | None:
+            return None if ids is None else frozenset(ids)
+
+        return RetryChoice(
+            mode=self.mode,
+            tiers=None if self.tiers is None else frozenset(self.tiers),
+            collection_ids=chosen(self.collection_ids),
+            object_ids=chosen(self.object_ids),
+            max_attempts=self.max_attempts,
+        )
 
 
 @strawberry.input(description="A draft or an ended batch to be forgotten.")

@@ -10,6 +10,7 @@ from graphql_api.batches.inputs import (
     CancelBatchInput,
     CreateBatchInput,
     DeleteBatchInput,
+    RetryBatchInput,
     SubmitBatchInput,
 )
 from graphql_api.batches.payloads import (
@@ -17,18 +18,21 @@ from graphql_api.batches.payloads import (
     CancelBatchPayload,
     CreateBatchPayload,
     DeleteBatchPayload,
+    RetryBatchPayload,
     SubmitBatchPayload,
 )
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
+from graphql_api.scalars import BigInt
 from graphql_api.tasks.types import show_task
 from models.batch import Batch
 from models.errors import InvalidInput, StrataError
 from workers.batches import add_objects, cancel_batch, delete_batch, open_batch
 from workers.doorbell import ring
 from workers.names import require_json
+from workers.retries import replay_retry, retry_batch
 from workers.submissions import replay_submission, submit_batch
 
 
@@ -149,6 +153,44 @@ class BatchMutation:
         except StrataError as error:
             return CancelBatchPayload(batch=None, user_errors=[user_error(error)])
         return CancelBatchPayload(batch=show_batch(batch), user_errors=[])
+
+    @strawberry.mutation(
+        description="Queue an ended batch again for what failed in it or was not run. Documents of "
+        "its good rows stay untouched."
+    )
+    async def retry_batch(
+        self,
+        info: Info,
+        input: Annotated[RetryBatchInput, strawberry.argument(description="Which, and what.")],
+    ) -> RetryBatchPayload | None:
+        """Retry a batch and ring for a worker."""
+        stores, scope = info.context.stores, info.context.scope
+        try:
+            done = await once_only(
+                info,
+                input,
+                lambda claim: retry_batch(
+                    stores, scope, input.batch_id, input.choice(), claim=claim
+                ),
+                lambda made: replay_retry(scope, made),
+            )
+        except StrataError as error:
+            return RetryBatchPayload(
+                batch=None,
+                blocks_reopened=0,
+                rows_reopened=BigInt(0),
+                user_errors=[user_error(error)],
+            )
+        retry = done.value
+        if not done.replayed:
+            await asyncio.to_thread(ring, retry.batch.id)
+        return RetryBatchPayload(
+            batch=show_batch(retry.batch),
+            blocks_reopened=retry.blocks,
+            rows_reopened=BigInt(retry.rows),
+            user_errors=[],
+            replayed=done.replayed,
+        )
 
     @strawberry.mutation(description="Forget a draft or an ended batch; its documents stay.")
     async def delete_batch(

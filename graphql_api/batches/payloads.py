@@ -78,6 +78,17 @@ class CancelBatchPayload(Payload):
     user_errors: list[UserError] = strawberry.field(description="Why it cannot be canceled.")
 
 
+@strawberry.type(description="Answer to retryBatch.")
+class RetryBatchPayload:
+    """What came of it."""
+
+    batch: Batch | None = strawberry.field(description="The batch, queued again.")
+    blocks_reopened: int = strawberry.field(description="Units of work that are open again.")
+    rows_reopened: BigInt = strawberry.field(description="Failed rows that are tried again.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing is tried again.")
+    replayed: bool = replayed_field()
+
+
 @strawberry.type(description="Answer to deleteBatch.")
 class DeleteBatchPayload(Payload):
     """What came of it."""

@@ -52,6 +52,7 @@ class Batch(Node):
     status: BatchStatus = strawberry.field(description="Where it is.")
     sequence: BigInt = strawberry.field(description="Number of its latest event.")
     error_message: str | None = strawberry.field(description="Why it did not end COMPLETED.")
+    retries: int = strawberry.field(description="How often it was opened again after its end.")
     include_processing_history: bool = strawberry.field(
         description="Whether its documents record each enrichment."
     )
@@ -163,6 +164,7 @@ def show_batch(model: BatchModel) -> Batch:
         status=model.status,
         sequence=BigInt(model.sequence),
         error_message=model.error_message,
+        retries=model.retries,
         include_processing_history=model.include_processing_history,
         task_id=None if model.task_id is None else strawberry.ID(model.task_id),
         created_at=DateTime(model.created_at),

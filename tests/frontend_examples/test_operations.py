@@ -49,13 +49,22 @@ class Caller:
         self.ran: set[str] = set()
 
     async def ask(self, name: str, /, **variables: Any) -> Any:
+        field = await self._call(name, variables)
+        assert not isinstance(field, dict) or field.get("userErrors", []) == [], field
+        return field
+
+    async def refused(self, name: str, /, **variables: Any) -> str:
+        (error,) = (await self._call(name, variables))["userErrors"]
+        code: str = error["code"]
+        return code
+
+    async def _call(self, name: str, variables: dict[str, Any]) -> Any:
         self.ran.add(name)
         async with httpx.AsyncClient(headers=self._headers, timeout=30) as client:
             payload = {"query": OPERATIONS[name], "variables": variables}
             answer = (await client.post(self._stack.endpoint, json=payload)).json()
         assert "errors" not in answer, answer
         (field,) = answer["data"].values()
-        assert not isinstance(field, dict) or field.get("userErrors", []) == [], field
         return field
 
     async def follow(self, name: str, *, frames: int | None = None, **variables: Any) -> list[Any]:
@@ -142,6 +151,7 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     assert deleted["deletedBatchId"] == spare
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
+    assert await api.refused("retryBatch", batchId=batch_id) == "ILLEGAL_TRANSITION"
     await check_schedules(api, bucket_id)
     await check_keys(api)
     hours = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}

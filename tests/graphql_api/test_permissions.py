@@ -64,6 +64,7 @@ MUTATIONS = {
     f'objectIds: ["obj_a"]}}) {ERRORS} }}',
     "submitBatch": f"mutation($id: ID!) {{ submitBatch(input: {{batchId: $id}}) {ERRORS} }}",
     "cancelBatch": f"mutation($id: ID!) {{ cancelBatch(input: {{batchId: $id}}) {ERRORS} }}",
+    "retryBatch": f"mutation($id: ID!) {{ retryBatch(input: {{batchId: $id}}) {ERRORS} }}",
     "deleteBatch": f"mutation($id: ID!) {{ deleteBatch(input: {{batchId: $id}}) {ERRORS} }}",
 }
 OPERATIONS = {**QUERIES, **MUTATIONS}

@@ -20,6 +20,8 @@ from models.states import (
     DELETABLE,
     FINAL,
     LIVE,
+    REOPENINGS,
+    RETRYABLE,
     BatchStatus,
     BlockStatus,
 )  # fmt: skip
@@ -107,5 +109,7 @@ def test_the_sets_of_states_are_what_their_names_say() -> None:
     assert names - ends - {"DRAFT"} == LIVE
     assert {start for start, to in ALLOWED if to == "CANCELING"} == CANCELABLE
     assert ends | {"DRAFT"} == DELETABLE
+    assert ends - {"COMPLETED"} == RETRYABLE
+    assert {to for following in REOPENINGS.values() for to in following} == {"QUEUED"}
     assert set(BLOCK_FINAL) == {"DONE", "FAILED", "CANCELED"}
     assert set(BLOCK_LIVE) == {"WAITING", "READY", "LEASED"}
