@@ -12,6 +12,7 @@ from typing import Any, Final
 from models.errors import Misconfigured, RayUnavailable
 from models.settings import RaySettings, Settings
 
+logger = logging.getLogger(__name__)
 _ANSWER_SECONDS: Final = 30.0
 _RESTART_SECONDS: Final = 0.2
 
@@ -80,6 +81,7 @@ class RayEngine:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._insist(number, method, *arguments)
         except (RayError, TimeoutError, ConnectionError) as error:
+            logger.warning("Ray: %s of conductor %d: %s", method, number, type(error).__name__)
             self._lost = True  # the cluster may be another one by now: join again
             raise RayUnavailable(f"Ray: {method} failed: {type(error).__name__}.") from error
 

@@ -27,6 +27,7 @@ _SECRET: Final = re.compile(
     r"|(?i:(?<=x-amz-signature=)[0-9a-f]+|(?<=x-amz-credential=)[^&\s]+)"
 )
 _BLANK: Final = "[secret]"
+_CHATTY: Final = ("httpx",)  # a line for each request to Qdrant, which is several a block
 
 
 @contextmanager
@@ -56,6 +57,8 @@ def setup_logging(process: str, form: LogFormat, level: str) -> None:
             root.removeHandler(one)
     root.addHandler(handler)
     root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
 class _Handler(logging.StreamHandler[Any]):
