@@ -1,17 +1,22 @@
-"""`python -m tests.conformance NAME...`: runs gates against a fresh Strata; fails on a finding."""
+"""`python -m tests.conformance NAME...`: runs gates against a fresh Strata; fails on a finding.
+
+Each gate ends with a line of its own, all of them with a table.
+"""
 
 import asyncio
 import importlib
 import sys
+import time
 from typing import Final
 
 from benchmarks.stack import running_product
-from tests.conformance.target import open_target
+from tests.conformance.target import Target, open_target
 
 GATES: Final = (
     "audits",
     "clients",
     "python_client",
+    "graphiql",
     "schema_rules",
     "relay",
     "exposures",
@@ -32,13 +37,29 @@ def main() -> int:
         return 2
     with running_product(**PLENTY) as product:
         target = asyncio.run(open_target(product))
-        failed = [
-            name
-            for name in wanted
-            if not importlib.import_module(f"tests.conformance.{name}").run(target)
-        ]
-    print("failed:", ", ".join(failed)) if failed else print("all gates passed")
-    return 1 if failed else 0
+        verdicts = {name: _judge(name, target) for name in wanted}
+    _print_table(verdicts)
+    return 0 if all(passed for passed, _ in verdicts.values()) else 1
+
+
+def _judge(name: str, target: Target) -> tuple[bool, float]:
+    """Run a gate; one that breaks down has not passed, and the others go on."""
+    began = time.monotonic()
+    try:
+        passed: bool = importlib.import_module(f"tests.conformance.{name}").run(target)
+    except Exception as error:
+        print(f"{name}: {type(error).__name__}: {error}")
+        passed = False
+    seconds = time.monotonic() - began
+    print(f"{'passed' if passed else 'FAILED'}  {name}  {seconds:.0f} s", flush=True)
+    return passed, seconds
+
+
+def _print_table(verdicts: dict[str, tuple[bool, float]]) -> None:
+    print("\ngate            verdict  seconds")
+    for name, (passed, seconds) in verdicts.items():
+        print(f"{name:<15} {'passed' if passed else 'FAILED':<8} {seconds:7.0f}")
+    print(f"{sum(passed for passed, _ in verdicts.values())} of {len(verdicts)} gates passed")
 
 
 # What is run starts processes, which import this module again under another name.
