@@ -7,7 +7,6 @@ and a lease that is not renewed by progress runs out.
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
@@ -117,9 +116,10 @@ class BatchRun:
         their own.
         """
         lease = self._settings.lease_seconds
-        if time.monotonic() - self._renewed < lease / _RENEWALS:
+        moment = asyncio.get_running_loop().time()
+        if moment - self._renewed < lease / _RENEWALS:
             return True
-        self._renewed = time.monotonic()
+        self._renewed = moment
         return await renew_batch(self._batch.id, self._batch.epoch, lease_seconds=lease)
 
     async def _fill(self) -> bool:

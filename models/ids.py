@@ -7,11 +7,11 @@ feature URIs                            strata://<extractor>@<version>/<vector>,
 """
 
 import hashlib
-import secrets
-import time
 import uuid
 from collections.abc import Iterable
 from typing import Final, Literal
+
+from models.ports import random_bits, wall_clock
 
 # fmt: off
 Prefix = Literal[
@@ -27,7 +27,8 @@ _DOCUMENTS: Final = uuid.UUID("6f0d3f7e-5d3c-5a5b-9a0e-7d1f6a1c2b30")
 
 def new_id(prefix: Prefix) -> str:
     """Return a fresh id such as `btc_01KB...`: 48 bits of milliseconds, 80 random bits."""
-    return f"{prefix}_{_suffix((time.time_ns() // 1_000_000) << 80 | secrets.randbits(80))}"
+    milliseconds = int(wall_clock().timestamp() * 1000)
+    return f"{prefix}_{_suffix(milliseconds << 80 | random_bits(80))}"
 
 
 def line_error_id(task_id: str, *, line: int, ordinal: int) -> str:

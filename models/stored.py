@@ -3,16 +3,18 @@
 Beanie is persistence only: hot paths use the collection under it, and no class decides anything.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import beanie
 from pydantic import ConfigDict, Field
 
+from models.ports import wall_clock
+
 
 def now() -> datetime:
     """Return the present in UTC at MongoDB's precision of one millisecond."""
-    moment = datetime.now(UTC)
+    moment = wall_clock()
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

@@ -6,7 +6,6 @@ breaker is trying it. Woken by whoever wrote deliveries; the sweep makes up for 
 
 import asyncio
 import logging
-import time
 from functools import partial
 from typing import Final
 
@@ -95,7 +94,7 @@ class _Round:
     def __init__(self, stores: Stores, webhook: Webhook) -> None:
         self._stores = stores
         self._webhook = webhook
-        self._renewed = time.monotonic()
+        self._renewed = _time()
         self._over = False
 
     async def run(self) -> None:
@@ -117,7 +116,7 @@ class _Round:
                     return
                 if not await deliver(self._stores, self._webhook, delivery):
                     await self._renew()  # it may be disabled, or its breaker open
-                elif time.monotonic() - self._renewed > _RENEW_SECONDS:
+                elif _time() - self._renewed > _RENEW_SECONDS:
                     await self._renew()
 
         async with asyncio.TaskGroup() as group:
@@ -126,8 +125,12 @@ class _Round:
 
     async def _renew(self) -> None:
         renewed = await renew_webhook(self._webhook, lease_seconds=_LEASE_SECONDS)
-        self._renewed = time.monotonic()
+        self._renewed = _time()
         if renewed is None:
             self._over = True
         else:
             self._webhook = renewed
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

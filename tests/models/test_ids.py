@@ -1,6 +1,8 @@
-import time
+import secrets
 import uuid
 from collections import Counter
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.ids import Prefix, document_id, is_id, new_id
+from models.ports import simulate
 
 PREFIXES = get_args(Prefix)
 identities = st.fixed_dictionaries(
@@ -29,19 +32,26 @@ def test_a_new_id_is_one_of_its_own_kind_alone(prefix: Prefix) -> None:
     assert len(made) == len(prefix) + 27
 
 
-def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    for milliseconds in (1, 31, 32, 1_700_000_000_000, 1_700_000_000_001, 2**47):
-        monkeypatch.setattr(time, "time_ns", lambda now=milliseconds: now * 1_000_000)
-        made.append(new_id("obj"))
+def test_ids_sort_by_the_time_they_were_made() -> None:
+    moments = (1, 31, 32, 1_700_000_000_000, 1_700_000_000_001, 2**47)
+
+    made = [_made_at(milliseconds, 1)[0] for milliseconds in moments]
 
     assert made == sorted(made)
 
 
-def test_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+def test_ids_of_one_millisecond_differ() -> None:
+    assert len(set(_made_at(1_700_000_000_000, 1_000))) == 1_000
 
-    assert len({new_id("obj") for _ in range(1_000)}) == 1_000
+
+def _made_at(milliseconds: int, number: int) -> list[str]:
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+
+    def make() -> list[str]:
+        simulate(lambda: moment, secrets.randbits)
+        return [new_id("obj") for _ in range(number)]
+
+    return copy_context().run(make)
 
 
 def test_all_random_bits_are_used() -> None:
