@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from graphql_api.context import Info
+
 if TYPE_CHECKING:
     from graphql_api.schema import Query
 
@@ -19,8 +21,9 @@ class Payload:
         description="Everything there is to read, as it is after the mutation: what else has "
         "changed can be asked for in the same request."
     )
-    def query(self) -> "Root":
-        """Return the root of queries."""
+    def query(self, info: Info) -> "Root":
+        """Return the root of queries, with nothing remembered from before the mutation."""
         from graphql_api.schema import Query
 
+        info.context.forget()
         return Query()  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from tests.conformance.target import HERE, ROOT, Target, run_tool
 
 SCHEMA: Final = "graphql_api/schema.graphql"
 OPERATIONS: Final = "frontend_examples/operations/*.graphql"
+_BEFORE_AND_AFTER: Final = 2
 _ESLINT: Final = ("--max-warnings=0", "--config", str(HERE / "eslint.config.js"))
 
 
@@ -30,14 +31,20 @@ def run(target: Target) -> bool:
 
 
 def _breaks_nothing(schema: str) -> bool:
-    """Compare with what is committed; where there is no history there is nothing to break."""
-    shown = subprocess.run(
-        ["git", "show", f"HEAD:{SCHEMA}"], cwd=ROOT, capture_output=True, text=True
-    )
-    if shown.returncode:
-        print("no committed schema to compare with")
+    """Compare with the schema before its latest change; without history there is none to break."""
+    found = _git("rev-list", "-2", "HEAD", "--", SCHEMA)
+    commits = found.split() if found else []
+    if len(commits) < _BEFORE_AND_AFTER:
+        print("no earlier schema to compare with")
         return True
+    changed = _git("status", "--porcelain", "--", SCHEMA)
+    before = _git("show", f"{commits[0] if changed else commits[1]}:{SCHEMA}")
     with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder) / "committed.graphql"
-        old.write_text(shown.stdout)
+        old = Path(folder) / "before.graphql"
+        old.write_text(before or "")
         return run_tool("graphql-inspector", "diff", str(old), schema)
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return None if done.returncode else done.stdout
