@@ -8,13 +8,18 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test check bench chaos lock clean chromium
+.PHONY: up test test-long check bench chaos lock clean chromium
 
 up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
 
-test: $(INSTALLED) chromium check  ## everything that CI runs
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(INSTALLED) chromium check  ## linters, types, and the tests over the real servers
+	$(BIN)/pytest $(PYTEST) -m "not long"
+
+test-long: $(INSTALLED) chromium  ## the rest of it: tests that kill and restart whole processes
+	$(BIN)/pytest $(PYTEST) -m long
 
 check: $(INSTALLED)  ## linters, types, import contracts, schema, page of extractors
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.product import running_product
 from tests.chaos.subscriber import Subscriber
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(240)]
 LEASE_SECONDS = 4.0
 BY_NAME = {fault.name: fault for fault in FAULTS}
 

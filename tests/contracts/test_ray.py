@@ -15,7 +15,7 @@ from models.embedded.endpoints import Endpoints
 from models.embedded.ray import driver_environment
 from models.embedded.servers import EmbeddedServers
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.long, pytest.mark.ray]
 
 # How often a driver asks a cluster that does not let it in; 20 times, a second apart, by default.
 SHORT_PATIENCE = {"RAY_NUM_REDIS_GET_RETRIES": "2"}

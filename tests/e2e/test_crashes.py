@@ -14,7 +14,7 @@ from tests.e2e.flows import await_end, draft_texts, open_api, operation, read_ba
 from tests.fixtures.stack import GraphQL, Stack
 from tests.fixtures.stores import NamespaceOfTest
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(180)]
 TEXTS = [f"Text number {n}: " + "some words to be embedded, " * (n % 40) for n in range(600)]
 
 

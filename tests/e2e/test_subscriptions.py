@@ -47,6 +47,7 @@ async def next_frame(socket: ClientConnection) -> dict[str, Any] | None:
             assert message["type"] in ("connection_ack", "ping"), message
 
 
+@pytest.mark.long
 async def test_a_batch_is_followed_through_the_death_of_the_api(
     stack: Stack, namespace: NamespaceOfTest
 ) -> None:

@@ -25,6 +25,8 @@ from tests.extractors import choice
 from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 
+pytestmark = pytest.mark.long
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "add-an-extractor.md").read_text()
 OWN_TESTS = len(CHECKS) + 1
 

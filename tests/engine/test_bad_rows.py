@@ -290,6 +290,7 @@ async def test_an_extractor_of_the_whole_tier_is_not_given_parts_of_it(
     assert (error.collection_id, error.rows) == (whole.id, 3)
 
 
+@pytest.mark.long
 @pytest.mark.stack
 async def test_s25_on_ray_deaths_hangs_and_exits_cost_their_rows_only(
     stores: Stores, namespace: NamespaceOfTest, ray_driver: None, tmp_path: Path

@@ -27,7 +27,7 @@ from tests.extractors import choice
 from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 
-pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("ray_driver")]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.usefixtures("ray_driver")]
 LEASE = 2.5
 
 

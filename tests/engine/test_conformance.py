@@ -16,6 +16,8 @@ from tests.engine.test_embed_api_extractor import serving, vectors
 from tests.extractors import EXTRACTORS
 from tests.media import film, pdf, picture, sound, written
 
+pytestmark = pytest.mark.long
+
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 BLANK: list[Row] = [{"text": ""}, {"text": " \n\t"}]
 

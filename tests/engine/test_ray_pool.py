@@ -29,7 +29,7 @@ from tests.fixtures.stores import NamespaceOfTest
 if TYPE_CHECKING:  # importing it imports Ray, which reads its token then
     from engine.ray_pool import RayPool, RayPools
 
-pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("ray_driver")]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.usefixtures("ray_driver")]
 ROWS = pa.RecordBatch.from_pydict({"text": ["one two", "three"]})
 
 

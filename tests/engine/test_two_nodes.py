@@ -33,6 +33,7 @@ from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.stack,
     pytest.mark.usefixtures("ray_driver"),
     pytest.mark.timeout(180),

@@ -73,6 +73,7 @@ async def test_follows_texts_of_a_folder_to_the_end(
     assert output.rstrip().endswith("4 of 4 rows")
 
 
+@pytest.mark.long
 async def test_loses_and_repeats_no_event_when_cut(
     stack: Any, namespace: Any, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def test_keys_are_unique(corpus: list[Docstring]) -> None:
     assert len({one.key for one in corpus}) == len(corpus)
 
 
+@pytest.mark.long
 def test_is_the_same_each_time(corpus: list[Docstring]) -> None:
     assert list(collect_docstrings()) == corpus
 

@@ -55,11 +55,16 @@ function Starters({ starters }) {
   const editor = GraphiQL.React.useEditorContext({ nonNull: true });
   const [chosen, choose] = React.useState(null);
 
-  // GraphiQL fills a new tab's editors while it renders, so ours are filled after that.
+  // GraphiQL fills a new tab's editors while it renders, or in effects that run after ours: so they
+  // are filled now, and once more when all of that is over.
   React.useEffect(() => {
     if (!chosen) return;
-    editor.queryEditor?.setValue(chosen.query);
-    editor.variableEditor?.setValue(chosen.variables ?? "");
+    const fill = () => {
+      editor.queryEditor?.setValue(chosen.query);
+      editor.variableEditor?.setValue(chosen.variables ?? "");
+    };
+    fill();
+    setTimeout(fill);
     choose(null);
   }, [editor.activeTabIndex]);
 

@@ -184,6 +184,7 @@ def test_sigterm_stops_in_reverse_order(
     assert _pids(tmp_path) == {}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_killed_owner_leaves_nothing_and_the_next_starts(
     tmp_path: Path, owners: list["subprocess.Popen[str]"]
