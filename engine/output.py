@@ -56,7 +56,7 @@ class Work:
         Raises:
             UnknownExtractor, ExtractorUnavailable: it is a plug-in, and was taken away.
         """
-        return extractor_spec(self.collection.extractor.label)
+        return extractor_spec(self.label)
 
 
 @dataclass(frozen=True)

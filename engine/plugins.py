@@ -57,6 +57,11 @@ def installed_plugins() -> Mapping[str, tuple[Plugin, ...]]:
     }
 
 
+def packages_offering(label: str) -> str:
+    """Return the packages that offer a label, as a line of text."""
+    return ", ".join(offer.package for offer in installed_plugins().get(label, ()))
+
+
 def find_plugin(label: str) -> Plugin:
     """Return the one that a package offers under this name.
 
@@ -78,9 +83,8 @@ def find_plugin(label: str) -> Plugin:
             "them again.",
         )
     if len(offers) > 1:
-        packages = ", ".join(offer.package for offer in offers)
         raise ExtractorUnavailable(
-            f"More than one package offers {label}: {packages}.",
+            f"More than one package offers {label}: {packages_offering(label)}.",
             path=_WHERE,
             hint="Uninstall all but one.",
         )

@@ -29,7 +29,6 @@ _TYPES: Final[Mapping[Media, Header]] = {
     for media in ("application/json", "application/graphql-response+json")
 }
 _VARY: Final = (b"vary", b"accept")
-_VARY_BY_CALLER: Final = (b"vary", b"accept, authorization")
 
 
 class Refusal(Exception):
@@ -97,7 +96,7 @@ def is_known(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
 
 async def send_unchanged(send: Send, answer: Answer, extra: Iterable[Header]) -> None:
     """Send that what the client has is still so."""
-    headers = [_VARY_BY_CALLER, *headers_of(answer), *extra]
+    headers = [_VARY, *headers_of(answer), *extra]
     await send({"type": "http.response.start", "status": 304, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 

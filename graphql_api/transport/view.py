@@ -36,7 +36,10 @@ from models.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
 _POST_ONLY: Final = ((b"allow", b"POST"),)
 _BOTH: Final = ((b"allow", b"GET, POST"),)
 _BEARER: Final = ((b"www-authenticate", b"Bearer"),)
-_ASK_AGAIN: Final = (b"cache-control", b"private, no-cache")
+_KEPT_BY_ITS_CALLER: Final = (
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"authorization"),
+)
 _LATER: Final = ((b"retry-after", b"5"),)
 _URI_BYTES: Final = 16 * 1024
 _NO_CACHE: Final = b"no-cache"
@@ -269,8 +272,8 @@ async def _send_kept(
 ) -> None:
     """Send an answer that its client may keep and ask about again, or that it has it."""
     tag = tag_of(answer)
-    extra = ((b"etag", tag), _ASK_AGAIN)
+    extra = ((b"etag", tag), *_KEPT_BY_ITS_CALLER)
     if is_known(tag, headers):
         await send_unchanged(send, answer, extra)
     else:
-        await send_answer(send, answer, media, profile, (*extra, (b"vary", b"authorization")))
+        await send_answer(send, answer, media, profile, extra)

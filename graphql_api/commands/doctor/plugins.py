@@ -3,7 +3,7 @@
 from functools import partial
 
 from engine.catalog import extractor_class, is_builtin
-from engine.plugins import SETTING, find_plugin, installed_plugins
+from engine.plugins import SETTING, find_plugin, installed_plugins, packages_offering
 from graphql_api.commands.doctor.findings import Check, Finding, Level
 from models.settings import Settings
 
@@ -34,8 +34,7 @@ def _other(label: str) -> Finding:
     """Name it without loading it."""
     if is_builtin(label):
         return _shadow(label, Level.WARNING, "Give the plug-in another name, or uninstall it.")
-    packages = ", ".join(offer.package for offer in installed_plugins()[label])
-    found = f"installed with {packages}, not allowed: it is never loaded"
+    found = f"installed with {packages_offering(label)}, not allowed: it is never loaded"
     return Finding(_subject(label), Level.OK, found)
 
 

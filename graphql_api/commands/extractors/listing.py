@@ -6,7 +6,7 @@ from rich.table import Table
 
 from engine.availability import Readiness, examine
 from engine.catalog import is_builtin, labels
-from engine.plugins import allow_plugins, find_plugin, installed_plugins
+from engine.plugins import allow_plugins, find_plugin, installed_plugins, packages_offering
 from models.errors import ExtractorUnavailable
 from models.settings import Settings
 
@@ -21,8 +21,7 @@ def list_extractors(settings: Settings, console: Console) -> None:
         found = examine(label, settings.cache, settings.embeddings)
         table.add_row(*label.split("@", 1), _origin(label), _status(found))
     for label in sorted(installed_plugins().keys() - labels()):
-        packages = ", ".join(offer.package for offer in installed_plugins()[label])
-        row = (*f"{label}@".split("@")[:2], packages)
+        row = (*f"{label}@".split("@")[:2], packages_offering(label))
         table.add_row(*map(escape, row), "[yellow]not allowed[/]")
     console.print(table)
 
