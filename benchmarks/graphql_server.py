@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.asgi import GraphQL
 
-from benchmarks.stack import Product, free_port
+from benchmarks.stack import Product
 from graphql_api.app import create_app
 from graphql_api.commands.serving import DrainingServer
 from graphql_api.context import Context, Services
@@ -36,6 +36,7 @@ from graphql_api.scalars import DateTime
 from graphql_api.schema import schema
 from models.api_key import KeyScope
 from models.batch import Batch
+from models.embedded.loopback import free_port
 from models.scope import Scope as NamespaceScope
 from models.settings import load_settings
 

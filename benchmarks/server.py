@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from benchmarks.stack import free_port
+from models.embedded.loopback import free_port
 
 _WAIT_SECONDS: Final = 60
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from models.embedded.loopback import free_port
 
 _STOP_SECONDS: Final = 30
 
@@ -58,9 +59,3 @@ def _await_ready(process: "subprocess.Popen[str]") -> None:
         if line.startswith("ready"):
             return
     raise RuntimeError(f"strata up ended with code {process.wait()}")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import IO, Final
 
 import psutil
+
+from models.embedded.loopback import free_port
 
 _STOP_SECONDS: Final = 60
 _UP: Final = (sys.executable, "-P", "-m", "graphql_api.cli", "up", "--no-demo")
@@ -49,7 +50,7 @@ class Product:
 @contextmanager
 def running_product(folder: Path, *, lease_seconds: float) -> Iterator[Product]:
     """Start everything, wait until it serves, stop it at the end."""
-    port = _free_port()
+    port = free_port()
     lease = str(lease_seconds)
     leases = {"STRATA_ENGINE__LEASE_SECONDS": lease, "STRATA_WORKER__LEASE_SECONDS": lease}
     ours = {name: value for name, value in os.environ.items() if not name.startswith("STRATA_")}
@@ -93,8 +94,3 @@ def _belongs(process: psutil.Process, mark: str) -> bool:
         return mark in " ".join([*process.cmdline(), *process.environ().values()])
     except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +19,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
+from models.embedded.loopback import free_port
 
 pytestmark = pytest.mark.timeout(420)
 STOP_SECONDS = 15
@@ -82,11 +83,6 @@ def running(data: Path, port: int) -> Iterator[Up]:
     finally:
         if up.process.poll() is None:
             up.stop()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def left_behind(data: Path) -> list[str]:

@@ -1,6 +1,8 @@
 """Ports, proxies and the patient probe."""
 
 import socket
+from contextlib import ExitStack
+from pathlib import Path
 
 from models.embedded.http_probe import HttpProbe
 from models.embedded.loopback import (
@@ -18,6 +20,25 @@ def test_reserved_port_is_nobody_elses_and_silent() -> None:
     with reserved_port() as held:
         assert not is_listening(port_of(held))
         assert free_port() != port_of(held)
+
+
+def test_free_port_is_never_one_that_the_kernel_hands_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+
+        assert port_of(listening) >= int(ephemeral) > free_port()
+
+
+def test_free_port_passes_over_what_is_held() -> None:
+    with ExitStack() as held:
+        ports = []
+        for _ in range(20):
+            ports.append(free_port())
+            held.enter_context(socket.create_server(("127.0.0.1", ports[-1])))
+        taken = held.enter_context(socket.create_server(("127.0.0.1", ports[-1] + 1)))
+
+        assert free_port() not in {*ports, port_of(taken)}
+    assert len(set(ports)) == 20
 
 
 def test_listening_socket_queues_before_anyone_accepts() -> None:
