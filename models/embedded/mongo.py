@@ -14,6 +14,9 @@ from models.embedded.local_server import LocalServer
 from models.embedded.loopback import HOST, is_listening
 
 REPLICA_SET = "rs0"
+# A client that is killed leaves its transaction open, and whoever writes what it wrote waits for
+# its end: by MongoDB's own limit a minute, in which a block loses attempt after attempt.
+OPEN_TRANSACTION_SECONDS = 5
 OPTIONS = (
     f"--replSet={REPLICA_SET}",
     f"--bind_ip={HOST}",
@@ -22,6 +25,7 @@ OPTIONS = (
     "--nounixsocket",
     "--networkMessageCompressors=disabled",
     "--setParameter=diagnosticDataCollectionEnabled=false",
+    f"--setParameter=transactionLifetimeLimitSeconds={OPEN_TRANSACTION_SECONDS}",
     "--quiet",
 )
 ASK_MS = 2000

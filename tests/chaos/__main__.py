@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.chaos.checker import open_raw
 from tests.chaos.driver import Outcome, open_chaos, plan_faults
+from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.product import running_product
 
 
@@ -22,19 +23,30 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lease", type=float, default=4.0, help="seconds; the product's own is 30")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        choices=[fault.name for fault in FAULTS],
+        metavar="NAME",
+        help="only this one; may be given several times. One of: %(choices)s",
+    )
     options = parser.parse_args()
+    faults = [one for one in FAULTS if not options.fault or one.name in options.fault]
+    plan = plan_faults(options.runs, options.seed, faults)
     with tempfile.TemporaryDirectory(prefix="strata-chaos-") as folder:
-        outcomes = asyncio.run(_run(Path(folder), options.runs, options.seed, options.lease))
+        outcomes = asyncio.run(_run(Path(folder), plan, options.lease, options.seed))
     _report(outcomes, options.lease)
     return 1 if any(one.violations for one in outcomes) else 0
 
 
-async def _run(folder: Path, runs: int, seed: int, lease: float) -> list[Outcome]:
+async def _run(
+    folder: Path, plan: list[tuple[Fault, float]], lease: float, seed: int
+) -> list[Outcome]:
     outcomes = []
     with running_product(folder, lease_seconds=lease) as product:
         raw = open_raw(product.endpoints)
         async with open_chaos(product, raw, lease_seconds=lease, seed=seed) as chaos:
-            for number, (fault, moment) in enumerate(plan_faults(runs, seed), 1):
+            for number, (fault, moment) in enumerate(plan, 1):
                 outcome = await chaos.run(fault, moment)
                 outcomes.append(outcome)
                 verdict = "; ".join(outcome.violations) or "clean"

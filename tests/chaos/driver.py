@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -186,12 +186,14 @@ async def open_chaos(
         yield chaos
 
 
-def plan_faults(runs: int, seed: int) -> list[tuple[Fault, float]]:
+def plan_faults(
+    runs: int, seed: int, faults: Sequence[Fault] = FAULTS
+) -> list[tuple[Fault, float]]:
     """Return the faults and moments of `runs` runs: every fault in turn, in a shuffled order."""
     choose = random.Random(seed)
     plan: list[Fault] = []
     while len(plan) < runs:
-        plan += choose.sample(FAULTS, len(FAULTS))
+        plan += choose.sample(faults, len(faults))
     return [(fault, choose.uniform(0.05, 0.8)) for fault in plan[:runs]]
 
 

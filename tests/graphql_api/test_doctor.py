@@ -17,6 +17,7 @@ from graphql_api.commands.doctor.plugins import plugin_checks
 from graphql_api.commands.doctor.report import show_findings
 from graphql_api.commands.doctor.servers import server_checks
 from models.embedded.loopback import HOST
+from models.embedded.mongo import OPEN_TRANSACTION_SECONDS
 from models.errors import Misconfigured
 from models.settings import (
     ExtractorSettings,
@@ -27,6 +28,7 @@ from models.settings import (
     S3Settings,
     Settings,
 )
+from models.stores import Stores
 from tests.fixtures.plugins import SHOUT, Install
 
 # PyMongo's monitor, canceled while it connects, leaves its socket to the garbage collector.
@@ -96,6 +98,21 @@ async def test_addresses_left_by_a_killed_strata_are_recognised(tmp_path: Path) 
     finding = await examine(one(server_checks(unreachable_settings(tmp_path)), "ray"))
 
     assert "start it again" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("lease_seconds", "level"), [(30.0, Level.OK), (OPEN_TRANSACTION_SECONDS - 1, Level.WARNING)]
+)
+async def test_transactions_that_outlive_a_lease_are_a_doubt(
+    stores: Stores, lease_seconds: float, level: Level
+) -> None:
+    engine = stores.settings.engine.model_copy(update={"lease_seconds": lease_seconds})
+    settings = stores.settings.model_copy(update={"engine": engine})
+
+    finding = await examine(one(server_checks(settings), "mongo"))
+
+    assert finding.level is level
+    assert ("transactionLifetimeLimitSeconds" in finding.remedy) == (level is Level.WARNING)
 
 
 @pytest.mark.parametrize("subject", ["mongo", "redis", "qdrant", "s3", "ray"])

@@ -12,14 +12,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+from pymongo.errors import OperationFailure
 
 from graphql_api.commands.addresses import addresses
 from graphql_api.commands.doctor.findings import Check, Finding, Level
 from models.artifacts import open_artifacts
 from models.bus import Bus
-from models.database import open_database
+from models.database import Database, open_database
 from models.embedded.folder import DataFolder
-from models.embedded.mongo import Mongo
+from models.embedded.mongo import OPEN_TRANSACTION_SECONDS, Mongo
 from models.embedded.qdrant import Qdrant
 from models.embedded.ray import Ray, driver_environment
 from models.embedded.redis import Redis
@@ -27,6 +28,7 @@ from models.embedded.s3 import S3
 from models.errors import Misconfigured
 from models.settings import ENDPOINTS_FILE, Settings
 
+_LIFETIME: Final = "transactionLifetimeLimitSeconds"
 ANSWER_SECONDS: Final = 30.0  # Ray needs most of it: a driver, a worker process and a task
 
 
@@ -45,9 +47,17 @@ def server_checks(settings: Settings) -> list[Check]:
 
 
 @dataclass(frozen=True)
+class _Doubt:
+    """One that works, but not as well as it could."""
+
+    found: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class _Server:
     name: str
-    ask: Callable[[Settings], Awaitable[str]]  # returns what to say of one that works
+    ask: Callable[[Settings], Awaitable["str | _Doubt"]]  # returns what to say of one that works
     find: Callable[[], object]  # raises when there is no program to start
 
 
@@ -69,6 +79,8 @@ def _startable(server: _Server) -> Finding:
 async def _working(server: _Server, settings: Settings, address: str) -> Finding:
     async with asyncio.timeout(ANSWER_SECONDS):
         found = await server.ask(settings)
+    if isinstance(found, _Doubt):
+        return Finding(server.name, Level.WARNING, found.found, found.remedy)
     return Finding(server.name, Level.OK, f"{found} at {_shown(address)}")
 
 
@@ -77,13 +89,29 @@ def _shown(address: str) -> str:
     return urlsplit(address if "//" in address else f"//{address}").netloc.rpartition("@")[2]
 
 
-async def _mongo(settings: Settings) -> str:
+async def _mongo(settings: Settings) -> str | _Doubt:
     database = await open_database(settings.mongo)
     try:
         built = await database.client.admin.command("buildInfo")
+        limit = await _open_transaction_seconds(database)
     finally:
         await database.close()
+    if limit is not None and limit > settings.engine.lease_seconds:
+        return _Doubt(
+            f"works, but keeps a transaction for {limit} s after its process was killed; "
+            f"blocks have leases of {settings.engine.lease_seconds:.0f} s",
+            f"Run mongod with --setParameter {_LIFETIME}={OPEN_TRANSACTION_SECONDS}.",
+        )
     return f"MongoDB {built['version']}, a replica set,"
+
+
+async def _open_transaction_seconds(database: Database) -> int | None:
+    """Return how long an abandoned transaction blocks others; None where we may not know."""
+    try:
+        answer = await database.client.admin.command({"getParameter": 1, _LIFETIME: 1})
+    except OperationFailure:
+        return None
+    return int(answer[_LIFETIME])
 
 
 async def _redis(settings: Settings) -> str:

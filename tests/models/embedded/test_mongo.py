@@ -50,6 +50,21 @@ def test_keeps_its_data_on_another_port(mongo: Mongo) -> None:
     other.close()
 
 
+@pytest.mark.long
+def test_the_transaction_of_a_client_that_is_gone_soon_lets_go(mongo: Mongo) -> None:
+    with _opened(_start(mongo)) as client, MongoClient(mongo.url, timeoutMS=15_000) as other:
+        things = client["sample"]["things"]
+        things.insert_one({"_id": 1, "by": None})
+        session = client.start_session()
+        session.start_transaction()
+        things.update_one({"_id": 1}, {"$set": {"by": "the one that is gone"}}, session=session)
+
+        # Nothing is said any more, as after a kill -9.
+        other["sample"]["things"].update_one({"_id": 1}, {"$set": {"by": "the next one"}})
+
+        assert things.find_one() == {"_id": 1, "by": "the next one"}
+
+
 def test_restarts_on_its_port_after_a_kill(mongo: Mongo) -> None:
     with _opened(_start(mongo)) as client:
         assert client.admin.command("hello")["setName"] == "rs0"
