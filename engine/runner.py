@@ -37,6 +37,7 @@ from models.errors import (
     StrataError,
     Transient,
 )
+from models.holding import put_down
 from models.logs import bound
 from models.stores import Stores
 from models.traces import span_below, span_within
@@ -104,7 +105,7 @@ class BatchRun:
             if await self._fill() or self._running:
                 return True
             await self._fail_exhausted()
-            return not await self._nothing_left()
+            return not (await self._nothing_left() or await self._put_down())
         except PyMongoError as error:
             logger.warning("Batch %s: MongoDB: %s", self._batch.id, type(error).__name__)
             return True
@@ -179,6 +180,10 @@ class BatchRun:
             return False
         await self._stores.bus.ring_workers(self._batch.id)
         return True
+
+    async def _put_down(self) -> bool:
+        """Leave a batch on hold alone: who resumes it hands it over again."""
+        return await put_down(self._batch.id, self._batch.epoch)
 
     async def _fail_exhausted(self) -> None:
         blocks = read_exhausted(

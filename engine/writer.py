@@ -44,6 +44,7 @@ from models.database import Session
 from models.document import Document
 from models.errors import ErrorCategory, StaleBlock
 from models.events import Event, EventType, SubjectType, append_notice
+from models.holding import is_on_hold
 from models.ids import new_id
 from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus, Lifecycle
@@ -259,7 +260,13 @@ async def _make_true(
         )
     await _touch_collection(session, work, output, added)
     if output.put_off:
-        await put_off_rows(session, work.block, output.put_off, not_before=stored.retry_at)
+        await put_off_rows(
+            session,
+            work.block,
+            output.put_off,
+            not_before=stored.retry_at,
+            held=await is_on_hold(session, work.batch.id),
+        )
     await wake_readers(session, work.block)
     opened = 1 if output.put_off else 0
     event = await _count(

@@ -14,6 +14,7 @@ from graphql_api.auditing import record
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
 from graphql_api.batches.mutations import BatchMutation
 from graphql_api.batches.queries import BatchQuery
+from graphql_api.batches.steering import SteeringMutation
 from graphql_api.batches.subscriptions import BatchSubscription
 from graphql_api.buckets.mutations import BucketMutation
 from graphql_api.buckets.queries import BucketQuery
@@ -67,6 +68,7 @@ Mutation = merge_types(
         CollectionMutation,
         ReprocessingMutation,
         BatchMutation,
+        SteeringMutation,
         ScheduleMutation,
         WebhookMutation,
     ),

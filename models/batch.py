@@ -15,10 +15,8 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.events import STATUS_EVENTS, Event, EventType, append_event
-from models.states import LIVE, BatchStatus, origins
-from models.stored import Namespaced, now, server_time_in
-
-_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+from models.states import ENDING, LIVE, BatchStatus, Hold, origins
+from models.stored import LONG_AGO, Namespaced, now, server_time_in
 
 
 class Counts(BaseModel):
@@ -99,6 +97,7 @@ class Batch(Namespaced):
     status: BatchStatus = BatchStatus.DRAFT
     sequence: int = 0
     reason: Reason | None = None
+    hold: Hold | None = None  # its open blocks carry `held` then; see `models.holding`
     error_message: str | None = None
     counts: Counts = Counts()
     members_revision: int = 0
@@ -115,7 +114,7 @@ class Batch(Namespaced):
     retries: int = 0  # how often it was reopened after it had ended
     completed_tiers: list[int] = []  # whose every block has ended
     epoch: int = 0
-    lease_until: datetime = _LONG_AGO  # never null: null sorts below every date
+    lease_until: datetime = LONG_AGO
     updated_at: datetime = Field(default_factory=now)
     trace: str | None = None  # the traceparent of its submit, if that was traced
     submitted_at: datetime | None = None
@@ -153,10 +152,11 @@ async def advance_batch(
     data: Mapping[str, Any] | None = None,
 ) -> Event | None:
     """Move a batch to `to`, if the state table allows it from where it is."""
+    released = {"hold": None} if to in ENDING else {}
     return await change_batch(
         session,
         {"_id": batch_id, "status": {"$in": origins(to)}, **(match or {})},
-        {"$set": {"status": str(to), **(values or {})}},
+        {"$set": {"status": str(to), **released, **(values or {})}},
         STATUS_EVENTS[to],
         data,
     )
@@ -198,13 +198,14 @@ async def claim_batch(
     """Take the right to hand a batch to the engine, under the next epoch, by the server's clock.
 
     Succeeds for a QUEUED batch, which becomes PROCESSING, and for a PROCESSING one whose lease ran
-    out.
+    out; never for one on hold.
     """
     batches = Batch.get_pymongo_collection()
     before = await batches.find_one_and_update(
         {
             "_id": batch_id,
             "status": {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]},
+            "hold": None,
             "$expr": {"$lt": ["$lease_until", "$$NOW"]},
         },
         [
@@ -251,7 +252,7 @@ async def read_due_batches(*, limit: int) -> list[str]:
     cursor = Batch.get_pymongo_collection().find(
         {
             "$or": [
-                {"status": live, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
+                {"status": live, "hold": None, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
                 {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
                 {"status": str(BatchStatus.CANCELING)},
                 {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},

@@ -16,13 +16,12 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.errors import ErrorCategory
 from models.ids import new_id
 from models.states import BLOCK_LIVE, BlockStatus, block_origins
-from models.stored import Namespaced, now, server_time_in
+from models.stored import LONG_AGO, Namespaced, now, server_time_in
 
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
 INHERITED = {
     "namespace_id", "batch_id", "submission", "collection_id", "tier", "ordinal", "input", "reads",
 }  # fmt: skip
-LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 class _Part(BaseModel):
@@ -114,11 +113,12 @@ class Block(Namespaced):
     earlier: int = 0  # attempts before a retry of the batch reopened it
     isolation: Isolation | None = None
     failure: Failure | None = None
+    held: bool = False  # not to be claimed: its batch is on hold
     epoch: int = 0
     attempts: int = 0
     lost: int = 0  # those of them that ended without a word: the lease ran out
     owner: str | None = None
-    not_before: datetime = LONG_AGO  # never null: null sorts below every date
+    not_before: datetime = LONG_AGO
     lease_until: datetime = LONG_AGO
     output: Pointer | None = None
     counts: BlockCounts = BlockCounts()
@@ -164,7 +164,7 @@ async def insert_blocks(blocks: Sequence[Block]) -> None:
 async def claim_block(
     batch_id: str, submission: str, *, owner: str, lease_seconds: float, max_attempts: int
 ) -> Block | None:
-    """Take a block that is READY and due, or whose lease ran out; lowest tier first.
+    """Take a block that is READY and due, or whose lease ran out; lowest tier first, none held.
 
     A block whose bad rows are searched for may be claimed once more for each run of the search.
     """
@@ -172,6 +172,7 @@ async def claim_block(
         {
             "batch_id": batch_id,
             "submission": submission,
+            "held": {"$ne": True},
             "$expr": {"$lt": ["$attempts", _claims(max_attempts)]},
             "$or": [
                 {"status": str(BlockStatus.READY), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
@@ -215,7 +216,12 @@ async def note_isolation(block: Block, isolation: Isolation) -> bool:
 
 
 async def put_off_rows(
-    session: AsyncClientSession, block: Block, sources: Sequence[str], *, not_before: datetime
+    session: AsyncClientSession,
+    block: Block,
+    sources: Sequence[str],
+    *,
+    not_before: datetime,
+    held: bool,
 ) -> None:
     """Make a block of those rows of one that are to be tried again; its readers wait for both."""
     rest = Block(
@@ -227,6 +233,7 @@ async def put_off_rows(
         tries=block.tries + block.attempts,
         earlier=block.earlier,
         not_before=not_before,
+        held=held,
     )
     blocks = Block.get_pymongo_collection()
     await blocks.insert_one(rest.to_mongo(), session=session)

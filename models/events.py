@@ -28,6 +28,8 @@ class EventType(StrEnum):
     BATCH_QUEUED = "batch.queued"
     BATCH_PROCESSING = "batch.processing"
     BATCH_HANDED_OVER = "batch.handed_over"  # a lease ran out; the next epoch goes on
+    BATCH_PAUSED = "batch.paused"
+    BATCH_RESUMED = "batch.resumed"
     BATCH_CANCELING = "batch.canceling"
     BATCH_CANCELED = "batch.canceled"
     BATCH_COMPLETED = "batch.completed"

@@ -10,10 +10,11 @@ from typing import Any, Final
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.block import INHERITED, LONG_AGO, Block, BlockCounts
+from models.block import INHERITED, Block, BlockCounts
 from models.ids import new_id
 from models.row_error import RowError
 from models.states import BlockStatus
+from models.stored import LONG_AGO
 
 _AFRESH: Final[Mapping[str, Any]] = {
     "attempts": 0,
@@ -22,6 +23,7 @@ _AFRESH: Final[Mapping[str, Any]] = {
     "isolation": None,
     "failure": None,
     "owner": None,
+    "held": False,
     "not_before": LONG_AGO,
     "lease_until": LONG_AGO,
     "output": None,

@@ -35,6 +35,12 @@ class BlockStatus(StrEnum):
     CANCELED = "CANCELED"  # the batch was canceled, or a block that it reads failed
 
 
+class Hold(StrEnum):
+    """Why no further block of a live batch may be claimed; what is in work ends as usual."""
+
+    PAUSED = "PAUSED"  # until it is resumed
+
+
 class Lifecycle(StrEnum):
     """Whether a bucket or collection may be used; its deletion is a task that takes time."""
 
@@ -69,7 +75,9 @@ BLOCK_TRANSITIONS: Final[Mapping[BlockStatus, frozenset[BlockStatus]]] = {
 
 FINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
 LIVE: Final = frozenset({S.QUEUED, S.PROCESSING, S.CANCELING})
+ENDING: Final = FINAL | {S.CANCELING}  # a hold has no meaning any more
 CANCELABLE: Final = frozenset({S.QUEUED, S.PROCESSING})  # a draft is deleted instead
+HOLDABLE: Final = frozenset({S.QUEUED, S.PROCESSING})  # while further blocks may be claimed
 DELETABLE: Final = FINAL | {S.DRAFT}
 RETRYABLE: Final = frozenset(REOPENINGS)  # it may have rows that another try can help
 BLOCK_FINAL: Final = frozenset(

@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field
 
 from models.ports import wall_clock
 
+LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")  # null sorts below every date
+
 
 def now() -> datetime:
     """Return the present in UTC at MongoDB's precision of one millisecond."""

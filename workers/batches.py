@@ -179,7 +179,7 @@ async def reconcile(stores: Stores, engine: Engine, batch_id: str) -> None:
         await _finish(stores, batch)
     elif batch.status == BatchStatus.PROCESSING and await end_early(stores, batch):
         pass  # it has ended; its run finds nothing to claim
-    elif batch.status in (BatchStatus.QUEUED, BatchStatus.PROCESSING):
+    elif batch.status in (BatchStatus.QUEUED, BatchStatus.PROCESSING) and batch.hold is None:
         await _dispatch(stores, engine, batch)
 
 

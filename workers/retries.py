@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.catalog import extractor_spec
 from models.batch import Batch, Reason, change_batch
-from models.block import LONG_AGO, Block
+from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection
 from models.database import Session
@@ -21,6 +21,7 @@ from models.reopening import (
 )
 from models.scope import Scope
 from models.states import RETRYABLE, BatchStatus
+from models.stored import LONG_AGO
 from models.stores import Stores
 from workers.batches import MAX_OBJECT_IDS
 from workers.lifecycle import require_active

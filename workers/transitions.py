@@ -67,6 +67,6 @@ async def explain_wait(batch: Batch, code: str, message: str) -> None:
     if batch.reason is not None and batch.reason.code == code:
         return
     await Batch.get_pymongo_collection().update_one(
-        {"_id": batch.id, "status": str(batch.status)},
+        {"_id": batch.id, "status": str(batch.status), "hold": None},
         {"$set": {"reason": {"code": code, "message": message, "since": now()}}},
     )

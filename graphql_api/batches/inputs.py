@@ -56,6 +56,20 @@ class CancelBatchInput:
     batch_id: strawberry.ID = strawberry.field(description="The batch.")
 
 
+@strawberry.input(description="A batch to be paused.")
+class PauseBatchInput:
+    """Input of pauseBatch."""
+
+    batch_id: strawberry.ID = strawberry.field(description="The batch.")
+
+
+@strawberry.input(description="A batch to go on.")
+class ResumeBatchInput:
+    """Input of resumeBatch."""
+
+    batch_id: strawberry.ID = strawberry.field(description="The batch.")
+
+
 @strawberry.input(description="An ended batch to be tried again, or a part of it.")
 class RetryBatchInput:
     """Input of retryBatch."""

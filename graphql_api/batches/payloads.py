@@ -78,6 +78,22 @@ class CancelBatchPayload(Payload):
     user_errors: list[UserError] = strawberry.field(description="Why it cannot be canceled.")
 
 
+@strawberry.type(description="Answer to pauseBatch.")
+class PauseBatchPayload(Payload):
+    """What came of it."""
+
+    batch: Batch | None = strawberry.field(description="The batch as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why it cannot be paused.")
+
+
+@strawberry.type(description="Answer to resumeBatch.")
+class ResumeBatchPayload(Payload):
+    """What came of it."""
+
+    batch: Batch | None = strawberry.field(description="The batch as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why it cannot go on.")
+
+
 @strawberry.type(description="Answer to retryBatch.")
 class RetryBatchPayload:
     """What came of it."""

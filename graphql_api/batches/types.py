@@ -19,6 +19,7 @@ from graphql_api.tasks.types import Task, show_task
 from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
 from models.row_error import RowError as RowErrorModel
+from models.states import Hold
 
 
 @strawberry.type(description="One Parquet file of the batch's manifest.")
@@ -70,6 +71,14 @@ class Batch(Node):
         if found is None:
             return None
         return Reason(code=found.code, message=found.message, since=DateTime(found.since))
+
+    @strawberry.field(description="Since when it is paused; null when it is not.")
+    def paused_at(self) -> DateTime | None:
+        """Show the pause."""
+        found = self.model
+        if found.hold is not Hold.PAUSED or found.reason is None:
+            return None
+        return DateTime(found.reason.since)
 
     @strawberry.field(description="Rows and documents.")
     def counts(self) -> Counts:

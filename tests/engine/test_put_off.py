@@ -12,8 +12,10 @@ from models.states import BlockStatus
 from models.stores import Stores
 from tests.engine.batches import (
     blocks_of,
+    claim,
     errors_of,
     make_run,
+    reread,
     run,
     said,
     submitted,
@@ -23,6 +25,7 @@ from tests.engine.batches import (
 from tests.extractors import choice
 from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
+from workers.steering import pause_batch, resume_batch
 
 TEXTS = ["a", "busy", "b", "c busy", "d"]
 
@@ -124,3 +127,22 @@ async def test_a_block_whose_rows_are_all_busy_waits_as_it_is(
     (block,) = await blocks_of(batch)
     assert (block.status, block.attempts, block.error_message) == (BlockStatus.DONE, 2, "Too busy.")
     assert await said(collection) == ["busy"] * 3
+
+
+async def test_rows_put_off_by_a_block_of_a_paused_batch_wait_for_the_resume(
+    stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, tmp_path: Path, hasty: None
+) -> None:
+    bucket = make_bucket(namespace.id)
+    collection = words_of(bucket, choice("busy@v1", met=str(tmp_path / "met")))
+    batch = await submitted(stores, bucket, texts_in(bucket, TEXTS), collection)
+    under_way = await make_run(stores, batch, inline)
+    await under_way._turn()
+    await pause_batch(stores, namespace.scope, batch.id)
+
+    await under_way.run()
+
+    (rest,) = [block for block in await blocks_of(batch) if block.only]
+    assert (rest.status, rest.held, rest.attempts) == (BlockStatus.READY, True, 0)
+    await resume_batch(stores, namespace.scope, batch.id)
+    await run(stores, await claim(stores, batch.id), inline)
+    assert (await reread(batch)).blocks_open == 0

@@ -149,6 +149,8 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     spare = (await api.ask("createBatch", bucketId=bucket_id))["batch"]["id"]
     deleted = await api.ask("deleteBatch", batchId=spare)
     assert deleted["deletedBatchId"] == spare
+    for operation in ("pauseBatch", "resumeBatch"):
+        assert await api.refused(operation, batchId=batch_id) == "ILLEGAL_TRANSITION"
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
     assert await api.refused("retryBatch", batchId=batch_id) == "ILLEGAL_TRANSITION"

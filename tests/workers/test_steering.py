@@ -1,0 +1,193 @@
+"""Batches that are paused, resumed and given another order on their way."""
+
+import asyncio
+
+import pyarrow as pa
+import pytest
+
+from engine.inline_pool import InlinePools
+from engine.pools import Pool, ProgressClock
+from engine.spec import Extraction
+from models.batch import Batch
+from models.ending import end_tasks
+from models.errors import IllegalTransition, NotFound
+from models.fields import ExtractorChoice
+from models.schedule import Schedule, ScheduleRun
+from models.states import BatchStatus
+from models.stores import Stores
+from tests.factories import make_batch, store
+from tests.fixtures.stores import NamespaceOfTest
+from tests.workers.jobs import Job, inline_engine, open_job, submit, with_engine
+from workers.batches import cancel_batch, reconcile
+from workers.steering import pause_batch, resume_batch
+from workers.sweeps import sweep
+
+
+class GatedPools:
+    """Pools whose extractors wait until the test lets them go on."""
+
+    def __init__(self, pools: InlinePools) -> None:
+        self.pools = pools
+        self.open = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    def pool(self, choice: ExtractorChoice) -> Pool:
+        """Return the pool of a choice behind the gate."""
+        return _GatedPool(self, self.pools.pool(choice))
+
+
+class _GatedPool:
+    def __init__(self, gate: GatedPools, pool: Pool) -> None:
+        self._gate = gate
+        self._pool = pool
+
+    async def extract(self, rows: pa.RecordBatch, progress: ProgressClock) -> Extraction:
+        self._gate.begun.set()
+        with progress.waiting():
+            await self._gate.open.wait()
+        return await self._pool.extract(rows, progress)
+
+
+@pytest.fixture(autouse=True)
+async def only_ours(stores: Stores) -> None:
+    """A sweep looks at every batch and schedule there is: leave it those of the test alone."""
+    for model in (Batch, Schedule, ScheduleRun):
+        await model.get_pymongo_collection().delete_many({})
+
+
+@pytest.fixture
+def gate(stores: Stores) -> GatedPools:
+    """A gate that is closed."""
+    return GatedPools(InlinePools(stores.settings.cache))
+
+
+async def swept_until(stores: Stores, engine: object, job: Job, status: str) -> Batch:
+    async with asyncio.timeout(20):
+        while (batch := await job.batch()).status != status:
+            await sweep(stores, engine)  # type: ignore[arg-type]
+            await asyncio.sleep(0.02)
+    return batch
+
+
+async def test_a_pause_lets_the_block_in_work_commit_and_begins_no_other(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    single = with_engine(stores, block_rows=1, blocks_in_flight=1)
+    job = await open_job(single, namespace.scope, objects=3)
+    await submit(single, job)
+    async with inline_engine(single, gate) as engine:
+        await reconcile(single, engine, job.batch_id)
+        await gate.begun.wait()
+
+        paused = await pause_batch(single, job.scope, job.batch_id)
+        gate.open.set()
+        done, _ = await asyncio.wait(engine.runs, timeout=10)  # it puts the batch down
+
+        assert done
+        assert (paused.status, paused.reason and paused.reason.code) == ("PROCESSING", "PAUSED")
+        batch = await job.batch()
+        assert (batch.blocks_open, batch.counts.documents_written) == (2, 1)
+        assert [(block.status, block.attempts) for block in await job.blocks()] == [
+            ("DONE", 1), ("READY", 0), ("READY", 0),
+        ]  # fmt: skip
+
+    # Everything that knew of it is gone; the sweep of another worker leaves it alone.
+    async with inline_engine(single) as engine:
+        for _ in range(3):
+            await sweep(single, engine)
+        assert engine.handed == []
+        reason = (await job.batch()).reason
+        assert reason is not None
+        assert reason.code == "PAUSED"
+
+        await resume_batch(single, job.scope, job.batch_id)
+        ended = await swept_until(single, engine, job, "COMPLETED")
+
+    assert engine.handed == [(job.batch_id, 2)]
+    assert ended.counts.documents_written == 3
+    history = await job.history()
+    assert history.count("batch.paused") == history.count("batch.resumed") == 1
+
+
+async def test_a_pause_while_queued_is_over_when_it_is_resumed(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit(stores, job)
+    await pause_batch(stores, job.scope, job.batch_id)
+
+    async with inline_engine(stores) as engine:
+        await reconcile(stores, engine, job.batch_id)  # a doorbell that was under way
+        await sweep(stores, engine)
+        assert (await job.batch()).status == "QUEUED"
+        resumed = await resume_batch(stores, job.scope, job.batch_id)
+        await swept_until(stores, engine, job, "COMPLETED")
+
+    assert resumed.reason is not None
+    assert resumed.reason.code == "WAITING_FOR_WORKER"
+
+
+async def test_a_run_that_was_not_left_goes_on_when_resumed(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    single = with_engine(stores, block_rows=1, blocks_in_flight=1)
+    job = await open_job(single, namespace.scope, objects=3)
+    await submit(single, job)
+    async with inline_engine(single, gate) as engine:
+        await reconcile(single, engine, job.batch_id)
+        await gate.begun.wait()
+        await pause_batch(single, job.scope, job.batch_id)
+        await resume_batch(single, job.scope, job.batch_id)
+        gate.open.set()
+        await swept_until(single, engine, job, "COMPLETED")
+
+    assert engine.handed == [(job.batch_id, 1)]
+    assert {block.attempts for block in await job.blocks()} == {1}
+
+
+async def test_pausing_and_resuming_twice_answers_as_once(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit(stores, job)
+
+    paused = await asyncio.gather(*(pause_batch(stores, job.scope, job.batch_id) for _ in range(8)))
+    resumed = [await resume_batch(stores, job.scope, job.batch_id) for _ in range(2)]
+
+    assert len({batch.sequence for batch in paused}) == 1
+    assert {batch.hold for batch in paused} == {"PAUSED"}
+    assert [batch.sequence for batch in resumed] == [paused[0].sequence + 1] * 2
+    assert (await job.history())[-2:] == ["batch.paused", "batch.resumed"]
+
+
+async def test_a_paused_batch_can_be_canceled(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit(stores, job)
+    async with inline_engine(stores, gate) as engine:
+        await reconcile(stores, engine, job.batch_id)
+        await gate.begun.wait()
+        await pause_batch(stores, job.scope, job.batch_id)
+
+        canceled = await cancel_batch(stores, job.scope, job.batch_id)
+        gate.open.set()
+        await end_tasks(*engine.runs)
+
+    assert (canceled.status, canceled.hold, canceled.reason) == ("CANCELED", None, None)
+    assert (await job.batch()).counts.documents_written == 0
+
+
+@pytest.mark.parametrize("status", sorted(set(BatchStatus) - {"QUEUED", "PROCESSING"}))
+async def test_only_what_waits_or_runs_is_steered(
+    stores: Stores, namespace: NamespaceOfTest, status: BatchStatus
+) -> None:
+    batch = make_batch(namespace.id, status=status)
+    await store(batch)
+
+    for change in (pause_batch, resume_batch):
+        with pytest.raises(IllegalTransition, match=f"is {status}") as refused:
+            await change(stores, namespace.scope, batch.id)
+        assert (refused.value.path, bool(refused.value.hint)) == (("batchId",), True)
+        with pytest.raises(NotFound):
+            await change(stores, namespace.scope, "btc_nowhere")

@@ -1,0 +1,67 @@
+"""What a client may change about a batch that was submitted and has not ended."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from models.batch import Batch, Reason
+from models.database import Session
+from models.errors import IllegalTransition
+from models.events import Event
+from models.holding import hold_batch, lift_hold
+from models.scope import Scope
+from models.states import HOLDABLE
+from models.stores import Stores
+from workers.transitions import announce_status
+
+_PAUSED: Final = "Paused: no further block is begun until resumeBatch."
+
+
+async def pause_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
+    """Let no further block of a batch begin; one that is paused already answers as it is.
+
+    Raises:
+        NotFound: no such batch.
+        IllegalTransition: it is a draft, is being canceled, or has ended.
+    """
+    await _require_steerable(scope, batch_id)
+
+    async def work(session: Session) -> Event | None:
+        return await hold_batch(session, batch_id, Reason(code="PAUSED", message=_PAUSED))
+
+    return await _change(stores, scope, batch_id, work)
+
+
+async def resume_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
+    """Let a paused batch go on; one that is not paused answers as it is.
+
+    Raises:
+        NotFound: no such batch.
+        IllegalTransition: it is a draft, is being canceled, or has ended.
+    """
+    await _require_steerable(scope, batch_id)
+    waits = Reason(code="WAITING_FOR_WORKER", message="Resumed; a worker will take it.")
+
+    async def work(session: Session) -> Event | None:
+        return await lift_hold(session, batch_id, waits)
+
+    return await _change(stores, scope, batch_id, work)
+
+
+async def _require_steerable(scope: Scope, batch_id: str) -> Batch:
+    batch = await scope.require(Batch, batch_id, path=("batchId",))
+    if batch.status not in HOLDABLE:
+        raise IllegalTransition(
+            f"Batch {batch_id} is {batch.status}; nothing of it waits or runs.",
+            path=("batchId",),
+            hint=f"Only a batch that is {' or '.join(sorted(HOLDABLE))} can be steered.",
+        )
+    return batch
+
+
+async def _change(
+    stores: Stores, scope: Scope, batch_id: str, work: Callable[[Session], Awaitable[Event | None]]
+) -> Batch:
+    event = await stores.database.transaction(work)
+    if event is not None:
+        await announce_status(stores, event)
+    return await scope.require(Batch, batch_id)
