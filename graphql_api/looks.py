@@ -33,6 +33,21 @@ class Looks(Generic[T]):
         return await asyncio.shield(latest)  # who began it may leave before the others
 
 
+class Questions:
+    """What is asked within one look: each question is put once, and the answer is for all."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def once(self, question: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer; who asks first has it read."""
+        asked: asyncio.Task[T] | None = self._asked.get(question)
+        if asked is None:
+            asked = self._asked[question] = asyncio.ensure_future(_run(read))
+            asked.add_done_callback(_retrieve)
+        return asked.result() if asked.done() else await asyncio.shield(asked)
+
+
 class SharedLooks:
     """Every subject that somebody follows in this process."""
 

@@ -116,6 +116,11 @@ class Event(_Logged):
                 name="unplaced",
                 partialFilterExpression={"position": 0},
             ),
+            IndexModel(
+                [("namespace_id", 1), ("type", 1), ("at", 1)],
+                name="deleted_batches",
+                partialFilterExpression={"type": str(EventType.BATCH_DELETED)},
+            ),
         ]
 
     @property
@@ -211,6 +216,15 @@ async def read_events(batch_id: str, *, after: int, limit: int) -> list[Event]:
         limit=limit,
     )
     return [Event.model_validate(row) async for row in cursor]
+
+
+async def read_deleted_batches(namespace_id: str, since: datetime) -> list[str]:
+    """Return the ids of a namespace's batches that were deleted at a moment or after it."""
+    match = {
+        "namespace_id": namespace_id, "type": str(EventType.BATCH_DELETED), "at": {"$gte": since},
+    }  # fmt: skip
+    cursor = Notice.get_pymongo_collection().find(match, {"subject_id": 1}, sort=[("at", 1)])
+    return [row["subject_id"] async for row in cursor]
 
 
 async def read_transitions(batch_id: str) -> list[Event]:

@@ -120,5 +120,6 @@ class BatchChange:
 class BatchListFrame:
     """A frame of list changes."""
 
+    renderings: strawberry.Private[Renderings] = field(default_factory=Renderings, compare=False)
     cursor: str = strawberry.field(description="Resume after this frame with `after`.")
     changes: list[BatchChange] = strawberry.field(description="One entry for each batch.")

@@ -35,6 +35,12 @@ async def watch(
     return await socket.next()
 
 
+def forget_the_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing told twice."""
+    monkeypatch.setattr(watching, "_OVERLAP", timedelta(0))
+    monkeypatch.setattr(watching, "_ROUNDED", timedelta(microseconds=1))
+
+
 def kinds(frame: dict[str, Any]) -> list[tuple[str, str]]:
     return [(change["kind"], change["batchId"]) for change in frame["changes"]]
 
@@ -132,7 +138,7 @@ async def test_a_resume_tells_what_happened_meanwhile(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Entered, changed and left; and what was known stays known."""
-    monkeypatch.setattr(watching, "_OVERLAP", timedelta(0))
+    forget_the_overlap(monkeypatch)
     ends, changes, stays = [await run_batch(namespace) for _ in range(3)]
     async with api.open_socket(namespace.api_key) as socket:
         cursor = (await watch(socket, RUNNING))["cursor"]
@@ -168,7 +174,7 @@ async def test_a_resume_repeats_rather_than_misses(
 async def test_a_batch_deleted_after_a_resume_is_told(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_OVERLAP", timedelta(0))
+    forget_the_overlap(monkeypatch)
     batch = make_batch(namespace.id)
     await store(batch)
     async with api.open_socket(namespace.api_key) as socket:
@@ -178,6 +184,21 @@ async def test_a_batch_deleted_after_a_resume_is_told(
         await delete_batch(stores, namespace.scope, batch.id)
 
         assert kinds(await socket.next()) == [("LEFT", batch.id)]
+
+
+async def test_a_resume_tells_of_a_batch_that_was_deleted_meanwhile(
+    api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_the_overlap(monkeypatch)
+    batch = make_batch(namespace.id)
+    await store(batch)
+    async with api.open_socket(namespace.api_key) as socket:
+        cursor = (await watch(socket))["cursor"]
+    await asyncio.sleep(0.01)
+    await delete_batch(stores, namespace.scope, batch.id)
+
+    async with api.open_socket(namespace.api_key) as socket:
+        assert kinds(await watch(socket, after=cursor)) == [("LEFT", batch.id)]
 
 
 async def test_what_was_never_announced_is_found_by_looking(
@@ -195,7 +216,7 @@ async def test_only_so_many_batches_are_remembered(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "_KNOWN", 2)
-    monkeypatch.setattr(watching, "_OVERLAP", timedelta(0))
+    forget_the_overlap(monkeypatch)
     batches = [await run_batch(namespace) for _ in range(4)]
     async with api.open_socket(namespace.api_key) as socket:
         await watch(socket, RUNNING)

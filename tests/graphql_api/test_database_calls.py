@@ -8,9 +8,12 @@ import pytest
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 
 from models.ids import new_id
+from models.stores import Stores
 from tests.factories import make_batch, make_bucket, store
+from tests.fixtures.api import RunningApi, Socket
 from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
+from tests.graphql_api.batches import rename, run_batch
 
 FLAT = """{ batches(first: 100) { totalCount edges { node {
   id name status sequence bucketId errorMessage createdAt updatedAt
@@ -24,6 +27,9 @@ CASES = {
     "tiers": (RELATIONS % "tiers { number collections { blocks { done } } }", 2),
     "task": (RELATIONS % "task { status }", 2),
 }
+
+
+WATCH = "subscription { batchesChanged { changes { batch { name } } } }"
 
 
 @contextmanager
@@ -61,3 +67,30 @@ async def test_a_list_costs_as_many_calls_whatever_its_length(
 
     assert len(answer["batches"]["edges"]) == 40
     assert len(reads) == calls
+
+
+async def test_a_change_of_the_list_costs_as_many_calls_whoever_watches(
+    api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = await run_batch(namespace)
+    calls: list[int] = []
+    async with api.open_socket(namespace.api_key) as socket:
+        for watchers in (1, 50):
+            await _watch(socket, already=len(calls), watchers=watchers)
+            with counted_reads(monkeypatch) as reads:
+                for number in range(3):
+                    await rename(stores, batch, f"{watchers} {number}")
+                    frames = [await socket.next() for _ in range(watchers)]
+                    assert {one["changes"][0]["batch"]["name"] for one in frames} == {
+                        f"{watchers} {number}"
+                    }
+            calls.append(len(reads))
+
+    alone, together = calls
+    assert together <= alone + 8  # the key is looked at again, and a look made only to be sure
+
+
+async def _watch(socket: Socket, *, already: int, watchers: int) -> None:
+    for number in range(already, watchers):
+        await socket.subscribe(WATCH, id=str(number))
+        await socket.next()
