@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test test-long check bench chaos lock clean chromium
+.PHONY: up test test-long check bench chaos mutants lock clean chromium
 
 up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
@@ -37,6 +37,9 @@ bench: $(INSTALLED)  ## every benchmark; each ends with a line of JSON
 N ?= 100
 chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped in the middle
 	$(BIN)/python -m tests.chaos --runs $(N)
+
+mutants: $(INSTALLED)  ## each defence taken out of a copy, one at a time: the tests must notice
+	$(BIN)/python -m tests.mutants
 
 NODE := tests/conformance/node_modules/.package-lock.json
 

@@ -90,7 +90,7 @@ async def test_the_same_bytes_twice_are_a_success(
     assert await artifacts.read(key, sha256=sha256) == b"one"
 
 
-async def test_other_bytes_under_the_same_key_are_refused_and_change_nothing(
+async def test_s21_other_bytes_under_the_same_key_are_refused_and_change_nothing(
     artifacts: ArtifactStore, key: str, tmp_path: Path
 ) -> None:
     path, sha256 = write(tmp_path, b"one")
@@ -118,7 +118,7 @@ async def test_writers_of_different_bytes_at_once_have_one_winner(
     assert await artifacts.read(key, sha256=written[winner][1]) == bytes([winner])
 
 
-async def test_bytes_that_changed_behind_our_back_are_not_returned(
+async def test_s22_bytes_that_changed_behind_our_back_are_not_returned(
     artifacts: ArtifactStore, outside: Outside, key: str, tmp_path: Path
 ) -> None:
     path, sha256 = write(tmp_path, b"committed")

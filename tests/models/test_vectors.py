@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient
@@ -112,7 +113,33 @@ async def test_no_points_are_no_failure(vectors: VectorStore, collection: Collec
     assert await vectors.count(collection.id) == 0
 
 
-async def test_a_stale_epoch_changes_no_point_of_its_block(
+class Hasty(httpx.AsyncHTTPTransport):
+    """A Qdrant that accepts what it need not wait for, and fails before it has written it."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT" and request.url.params.get("wait") != "true":
+            accepted = {"result": {"operation_id": 1, "status": "acknowledged"}, "status": "ok"}
+            return httpx.Response(200, json=accepted)
+        return await super().handle_async_request(request)
+
+
+async def test_s20_points_count_when_they_are_written_and_not_when_accepted(
+    settings: Settings, vectors: VectorStore, qdrant: AsyncQdrantClient, collection: Collection
+) -> None:
+    part = settings.qdrant
+    headers = {
+        "api-key": part.api_key.get_secret_value() if part.api_key else "",
+        "content-type": "application/json",
+    }
+    async with httpx.AsyncClient(
+        base_url=part.url or "", headers=headers, transport=Hasty()
+    ) as hasty:
+        await write(VectorStore(qdrant, hasty, part), collection, point_ids(collection, 3))
+
+    assert await vectors.count(collection.id) == 3
+
+
+async def test_s23_a_stale_epoch_changes_no_point_of_its_block(
     vectors: VectorStore, collection: Collection, qdrant: AsyncQdrantClient
 ) -> None:
     ids = point_ids(collection, 3)

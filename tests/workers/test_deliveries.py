@@ -1,6 +1,7 @@
 """S36 to S39: endpoints that fail in every way, and what is sent to them."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,7 +16,13 @@ from models.event_log import read_entries
 from models.events import EventType
 from models.stored import now
 from models.stores import Stores
-from models.webhook import BREAKER_FAILURES, Webhook, WebhookEventType, WebhookSecret
+from models.webhook import (
+    BREAKER_FAILURES,
+    Webhook,
+    WebhookEventType,
+    WebhookSecret,
+    public_type,
+)
 from tests.fixtures.stores import NamespaceOfTest
 from tests.receiver import (
     Received,
@@ -30,7 +37,7 @@ from tests.receiver import (
     open_receiver,
 )
 from tests.workers.hooks import deliveries, happen, hook, make_due, reaching, try_again
-from tests.workers.jobs import inline_engine, open_job, submit
+from tests.workers.jobs import before, inline_engine, open_job, submit
 from workers.batches import reconcile
 from workers.couriers import CONCURRENCY, Couriers, deliver_due
 from workers.deliveries import JITTER, MAX_RETRY_AFTER, SCHEDULE, parse_retry_after, sign
@@ -129,6 +136,28 @@ async def test_an_event_is_queued_once_for_each_webhook_that_wants_it(
         "bucket": ["object.deleted"],
         "collection": ["collection.documents.written"],
     }
+
+
+async def test_s7_a_publisher_that_dies_leaves_no_webhook_untold(
+    reached: Stores, receiver: Receiver, namespace: NamespaceOfTest
+) -> None:
+    webhook = await hook(reached, namespace.scope, receiver)
+    await open_job(reached, namespace.scope)
+    steps = itertools.count()
+
+    async def die() -> None:
+        if next(steps) > 0:  # the first has given everything its place
+            raise ProcessLookupError
+
+    with pytest.raises(ProcessLookupError):
+        await publish(before(reached, "database", "transaction", die), namespace.id)
+    await publish(reached, namespace.id)
+
+    entries = await read_entries(namespace.id, after=0, limit=100)
+    wanted = [one.id for one in entries if public_type(one) and webhook.wants(one)]
+    queued = [one.event_id for one in await deliveries(namespace.scope, webhook)]
+    assert wanted
+    assert sorted(queued) == sorted(wanted)
 
 
 async def test_progress_is_sent_on_request_and_only_the_latest(

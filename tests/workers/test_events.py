@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from pymongo.errors import PyMongoError
 
-from models.batch import Batch
+from models.batch import Batch, change_batch
+from models.database import Session
 from models.ending import end_tasks
 from models.event_log import read_entries
-from models.events import Entry, Event, EventType, SubjectType
+from models.events import Entry, Event, EventType, SubjectType, read_events
 from models.object import Object
 from models.states import BatchStatus
 from models.stores import Stores
@@ -16,9 +17,10 @@ from tests.factories import make_bucket, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import inline_engine, open_job, submit
 from workers.batches import delete_batch, reconcile
-from workers.events import Readers, publish, publish_all
+from workers.couriers import Couriers
+from workers.events import Readers, publish
 from workers.intake import ObjectDraft, register_objects
-from workers.outbox import listen_to_log
+from workers.outbox import listen_to_log, sweep_outbox
 
 READ = 1000
 
@@ -91,6 +93,22 @@ async def test_objects_whose_notice_cannot_be_written_are_not_there(
     assert await namespace.scope.count(Object) == 0
 
 
+async def test_a_change_that_comes_to_nothing_leaves_no_event(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    before = await job.batch(), await read_events(job.batch_id, after=0, limit=READ)
+
+    async def work(session: Session) -> None:
+        await change_batch(session, {"_id": job.batch_id}, {}, EventType.OBJECTS_ADDED)
+        raise ProcessLookupError
+
+    with pytest.raises(ProcessLookupError):
+        await stores.database.transaction(work)
+
+    assert (await job.batch(), await read_events(job.batch_id, after=0, limit=READ)) == before
+
+
 async def test_a_deleted_batch_leaves_a_notice(stores: Stores, namespace: NamespaceOfTest) -> None:
     job = await open_job(stores, namespace.scope)
 
@@ -104,8 +122,10 @@ async def test_the_sweep_publishes_what_no_ring_announced(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     await open_bucket_with_object(stores, namespace)
+    couriers = Couriers(stores)
 
-    await publish_all(stores, Readers())
+    await sweep_outbox(stores, couriers, Readers())
+    await couriers.aclose()
 
     assert len(await read_entries(namespace.id, after=0, limit=READ)) == 1
 
