@@ -63,6 +63,7 @@ class NoRowReady(Exception):
 
     def __init__(self, put_off: PutOff) -> None:
         self.message = put_off.failures[0].message
+        self.category = put_off.failures[0].category
         self.delay = put_off.delay
         super().__init__(self.message)
 
@@ -218,7 +219,10 @@ class BatchRun:
             await self._fail(work, error.fault.category, error.fault.message)
         except NoRowReady as waits:
             metrics.BLOCKS.labels(work.label, "put_off").inc()
-            await release(self._stores, work, error=waits.message, delay=waits.delay)
+            await release(
+                self._stores, work,
+                error=waits.message, category=waits.category, delay=waits.delay,
+            )  # fmt: skip
         except Transient as error:
             await self._retry(work, error.message, ErrorCategory.DEPENDENCY)
         except Permanent as error:
@@ -327,7 +331,8 @@ class BatchRun:
         if work.block.attempts >= self._settings.max_attempts:
             return await self._fail(work, category, message, transient=category in _PASSING)
         metrics.BLOCKS.labels(work.label, "retried").inc()
-        await release(self._stores, work, error=message, delay=self._delay(work))
+        delay = self._delay(work)
+        await release(self._stores, work, error=message, category=category, delay=delay)
         return None
 
     async def _fail(

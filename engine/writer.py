@@ -113,8 +113,16 @@ async def _require_ours(stores: Stores, block: Block) -> None:
         raise _stale(block)
 
 
-async def release(stores: Stores, work: Work, *, error: str, delay: float) -> None:
+async def release(
+    stores: Stores, work: Work, *, error: str, category: ErrorCategory, delay: float
+) -> None:
     """Give a block back after a failure that may pass; its next attempt is due after `delay` s."""
+    told = {
+        "blockId": work.block.id,
+        "attempts": work.block.attempts,
+        "category": str(category),
+        "message": error,
+    }
 
     async def give_back(session: Session) -> Event | None:
         due = now() + timedelta(seconds=delay)
@@ -125,7 +133,7 @@ async def release(stores: Stores, work: Work, *, error: str, delay: float) -> No
             {"_id": work.batch.id, "status": str(BatchStatus.PROCESSING)},
             {},
             EventType.BLOCK_RETRIED,
-            {"blockId": work.block.id, "attempts": work.block.attempts, "message": error},
+            told,
         )
 
     event = await stores.database.transaction(give_back)

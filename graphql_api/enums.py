@@ -14,6 +14,7 @@ from models.filters import FilterOperator
 from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
+from workers.diagnosis.findings import FindingCategory, Health, Severity
 from workers.intake import ErrorPolicy, RowOutcome
 from workers.reopening import RetryMode
 
@@ -24,12 +25,15 @@ __all__ = [
     "ErrorPolicy",
     "FieldType",
     "FilterOperator",
+    "FindingCategory",
+    "Health",
     "Lifecycle",
     "Overlap",
     "RetryMode",
     "RowOutcome",
     "RunStatus",
     "Selection",
+    "Severity",
     "TaskType",
     "VectorKind",
     "WritePolicy",
@@ -206,5 +210,56 @@ show_enum(
     {
         RetryMode.TRANSIENT_ONLY: "Those of which another try may succeed.",
         RetryMode.ALL: "Every one; mend their cause first.",
+    },
+)
+show_enum(
+    Health,
+    "How a batch is doing.",
+    {
+        Health.HEALTHY: "It goes on, or rightly waits.",
+        Health.SLOW: "It goes on, and something takes unusually long.",
+        Health.DEGRADED: "It goes on in spite of failures.",
+        Health.FAILING: "Most of it fails, or all of one extractor.",
+        Health.STUCK: "Nothing happens to it.",
+        Health.ENDED: "It has ended; see its status.",
+    },
+)
+show_enum(
+    Severity,
+    "How much a finding matters.",
+    {
+        Severity.INFO: "It explains something; nothing has to be done.",
+        Severity.WARNING: "It costs time or rows.",
+        Severity.CRITICAL: "Without a change the batch does not end as it should.",
+    },
+)
+show_enum(
+    FindingCategory,
+    "What kind of thing was found: an ErrorCategory, or how the work itself stands.",
+    {
+        FindingCategory.DEPENDENCY: "A package, a net or a server is missing.",
+        FindingCategory.AUTHENTICATION: "A credential is missing or was refused.",
+        FindingCategory.VALIDATION: "The rows' own content is wrong.",
+        FindingCategory.RUNTIME: "The extractor failed.",
+        FindingCategory.NETWORK: "Something could not be reached.",
+        FindingCategory.RESOURCE: "Memory or another resource ran out.",
+        FindingCategory.TIMEOUT: "It took too long.",
+        FindingCategory.RATE_LIMIT: "Too many requests to another service.",
+        FindingCategory.NOT_SUBMITTED: "It is a draft.",
+        FindingCategory.HELD_BACK: "A limit or a wish holds it back.",
+        FindingCategory.WAITING_FOR_WORKER: "No worker takes it up.",
+        FindingCategory.NO_CONDUCTOR: "No engine works on it.",
+        FindingCategory.LEASE_LAPSED: "Blocks lost whoever worked on them.",
+        FindingCategory.UNCLAIMED: "Blocks are ready and nobody takes them.",
+        FindingCategory.INCONSISTENT: "Its counts contradict its blocks.",
+        FindingCategory.BACKING_OFF: "All that is left waits for another attempt.",
+        FindingCategory.ATTEMPTS_LOST: "Processes died or stood still.",
+        FindingCategory.BREAKER_NEAR: "It will be ended early if it goes on like this.",
+        FindingCategory.EXTRACTOR_FAILS: "No row of one extractor succeeds.",
+        FindingCategory.BLOCKED_BRANCH: "Blocks never ran, for those that they read failed.",
+        FindingCategory.MISSING_INPUT: "Rows lacked what an extractor needs.",
+        FindingCategory.SLOW_TIER: "One tier takes most of the time.",
+        FindingCategory.SLOW_BLOCK: "One block takes many times what others took.",
+        FindingCategory.BATCH_FAILED: "Why it failed.",
     },
 )

@@ -15,6 +15,7 @@ from models.object import Object, count_objects
 from models.scope import Scope
 from models.stored import Namespaced
 from models.task import Task
+from models.vitals import BlockGroup, read_block_groups
 
 M = TypeVar("M", bound=Namespaced)
 Submission = tuple[str, str]  # of a batch: which submit attempt counts
@@ -37,6 +38,9 @@ class Loaders:
         # Of batches that were found in the scope before.
         self.transitions_by_batch_id: DataLoader[str, list[Event]] = DataLoader(_load_transitions)
         self.block_sums_by_submission: DataLoader[Submission, list[Sums]] = DataLoader(_sum_blocks)
+        self.block_groups_by_submission: DataLoader[Submission, list[BlockGroup]] = DataLoader(
+            partial(_group_blocks, scope)
+        )
 
 
 def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
@@ -59,4 +63,9 @@ async def _load_transitions(batch_ids: list[str]) -> list[list[Event]]:
 
 async def _sum_blocks(submissions: list[Submission]) -> list[list[Sums]]:
     found = await sum_blocks_of(submissions)
+    return [found[batch_id] for batch_id, _ in submissions]
+
+
+async def _group_blocks(scope: Scope, submissions: list[Submission]) -> list[list[BlockGroup]]:
+    found = await read_block_groups(scope, submissions)
     return [found[batch_id] for batch_id, _ in submissions]

@@ -47,6 +47,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Query.buckets": Right.READ,
     "Query.collection": Right.READ,
     "Query.collections": Right.READ,
+    "Query.diagnoseBatch": Right.READ,
     "Query.document": Right.READ,
     "Query.documentFacets": Right.READ,
     "Query.documents": Right.READ,

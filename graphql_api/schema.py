@@ -11,6 +11,7 @@ from graphql_api.admin.queries import AdminQuery
 from graphql_api.admin.rate_limit import RateLimitQuery
 from graphql_api.analytics.queries import AnalyticsQuery
 from graphql_api.auditing import record
+from graphql_api.batches.diagnosis import DiagnosisQuery
 from graphql_api.batches.frames import BatchDiscontinuity, BatchEvents, BatchSnapshot
 from graphql_api.batches.mutations import BatchMutation
 from graphql_api.batches.queries import BatchQuery
@@ -48,6 +49,7 @@ Query = merge_types(
         BucketQuery,
         CollectionQuery,
         BatchQuery,
+        DiagnosisQuery,
         TaskQuery,
         UploadQuery,
         DocumentQuery,

@@ -188,6 +188,7 @@ class WorkerSettings(_Part):
     sweep_seconds: float = Field(default=5.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0)
     event_days: float = Field(default=30.0, gt=0)  # how long the log of events goes back
+    stuck_seconds: float = Field(default=120.0, gt=0)  # of silence, then a batch counts as stuck
 
 
 class Settings(BaseSettings):

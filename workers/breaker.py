@@ -18,7 +18,7 @@ from models.stored import now
 from models.stores import Stores
 from workers.transitions import announce_status, update_task
 
-_ROWS: Final = 100  # that were tried, or
+ROWS: Final = 100  # that were tried, or
 _BLOCKS: Final = 3  # that have ended, before a batch is judged
 
 
@@ -42,7 +42,7 @@ async def end_early(stores: Stores, batch: Batch) -> bool:
 
 
 async def _has_tried_enough(batch: Batch) -> bool:
-    if batch.counts.rows_tried >= _ROWS:
+    if batch.counts.rows_tried >= ROWS:
         return True
     ended = {"$in": [str(BlockStatus.DONE), str(BlockStatus.FAILED)]}
     match = {"batch_id": batch.id, "submission": batch.submission, "status": ended}

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from graphql_api.batches.health import BatchHealth, show_health
 from graphql_api.batches.members import list_members
 from graphql_api.batches.progress import Counts, Progress, Reason, show_counts, show_progress
 from graphql_api.batches.row_errors import RowError, show_row_error
@@ -20,6 +21,7 @@ from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
 from models.row_error import RowError as RowErrorModel
 from models.states import Hold
+from workers.diagnosis.judging import judge
 
 
 @strawberry.type(description="One Parquet file of the batch's manifest.")
@@ -89,6 +91,13 @@ class Batch(Node):
     def progress(self) -> Progress:
         """Show the progress."""
         return show_progress(self.model)
+
+    @strawberry.field(description="How it is doing; diagnoseBatch says why and what to do.")
+    async def health(self, info: Info) -> BatchHealth:
+        """Judge the batch by its blocks."""
+        submission = (self.id, self.model.submission or "")
+        groups = await info.context.loaders.block_groups_by_submission.load(submission)
+        return show_health(judge(self.model, groups, info.context.stores.settings))
 
     @strawberry.field(description="Its manifest: one entry for each Parquet file.")
     def artifacts(self) -> list[Artifact]:

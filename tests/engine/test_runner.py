@@ -98,7 +98,9 @@ async def test_an_error_is_retried_and_the_batch_goes_on(
         for event in await read_events(batch.id, after=0, limit=100)
         if event.type == EventType.BLOCK_RETRIED
     ]
-    assert [data["message"] for data in retried] == ["ValueError: a word that raises"]
+    assert [(data["category"], data["message"]) for data in retried] == [
+        ("RUNTIME", "ValueError: a word that raises")
+    ]
 
 
 async def test_an_error_that_stays_fails_the_block_with_its_message(

@@ -154,6 +154,7 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
     assert await api.refused("retryBatch", batchId=batch_id) == "ILLEGAL_TRANSITION"
+    assert (await api.ask("diagnoseBatch", id=batch_id))["health"]["state"] == "ENDED"
     await check_schedules(api, bucket_id)
     await check_keys(api)
     hours = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}

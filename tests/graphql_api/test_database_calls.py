@@ -25,6 +25,7 @@ CASES = {
     "bucket and its count": (RELATIONS % "bucket { name objectCount }", 3),
     "transitions": (RELATIONS % "transitions { status at }", 2),
     "tiers": (RELATIONS % "tiers { number collections { blocks { done } } }", 2),
+    "health": (RELATIONS % "health { state summary }", 2),
     "task": (RELATIONS % "task { status }", 2),
 }
 

@@ -1,0 +1,1 @@
+"""What is wrong with a batch and what to do about it, judged from stored state alone."""
