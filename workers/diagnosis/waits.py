@@ -33,7 +33,7 @@ def is_held_back(case: Case) -> Iterator[Finding]:
         FindingCategory.HELD_BACK,
         Severity.INFO,
         reason.message,
-        "Nothing has to be mended: it goes on when the reason is gone. A pause ends by resumeBatch.",
+        "Nothing is to be mended: it goes on when the reason is gone. A pause ends by resumeBatch.",
         evidence={"reason": reason.code, "since": reason.since},
     )
 
