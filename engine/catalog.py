@@ -12,12 +12,14 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
+from engine.media import DecodedSpool, MediaExtractor
 from engine.plugins import SETTING, allowed_plugins, installed_plugins, load_plugin
 from engine.spec import Extractor, ExtractorSpec, Parameters
 from models.endpoints import Endpoints
 from models.errors import InvalidParameters, UnknownExtractor
 from models.fields import ExtractorChoice
 
+DECODED_FOLDER: Final = "decoded"  # in the folder that nets are kept in
 CATALOG: Final = {
     "audio@v1": "engine.extractors.audio:AudioExtractor",
     "document@v1": "engine.extractors.document:DocumentExtractor",
@@ -103,7 +105,10 @@ def make_extractor(
 ) -> Extractor:
     """Return the extractor of a collection's choice, not yet set up."""
     parameters = parse_parameters(choice.label, choice.parameters)
-    return extractor_class(choice.label)(parameters, cache=cache, endpoints=endpoints)
+    made = extractor_class(choice.label)(parameters, cache=cache, endpoints=endpoints)
+    if isinstance(made, MediaExtractor):
+        made.share_decoded(DecodedSpool(cache / DECODED_FOLDER))
+    return made
 
 
 def default_choice(label: str) -> ExtractorChoice:

@@ -8,6 +8,15 @@ itself becomes the error of one row.
 from engine.media.decoder import Decoder, Limits
 from engine.media.errors import DecodeFailed
 from engine.media.extractor import MediaExtractor, SourceBlob
+from engine.media.spool import DecodedSpool
 from engine.media.wire import Part
 
-__all__ = ["DecodeFailed", "Decoder", "Limits", "MediaExtractor", "Part", "SourceBlob"]
+__all__ = [
+    "DecodeFailed",
+    "DecodedSpool",
+    "Decoder",
+    "Limits",
+    "MediaExtractor",
+    "Part",
+    "SourceBlob",
+]

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from engine.media.decoder import Decoder, Limits
 from engine.media.errors import DecodeFailed
+from engine.media.spool import DecodedSpool, spool_key
 from engine.media.wire import Part
 from engine.spec import ROW, Extraction, Extractor, Parameters, Progress, RowFailure
 from models.endpoints import Endpoints
@@ -35,6 +37,7 @@ class MediaExtractor(Extractor):
     ) -> None:
         super().__init__(parameters, cache=cache, endpoints=endpoints)
         self._decoder = Decoder(self.decoder, self.limits)
+        self._spool: DecodedSpool | None = None
 
     @abstractmethod
     def request(self, blob: SourceBlob) -> dict[str, Any]:
@@ -47,6 +50,10 @@ class MediaExtractor(Extractor):
         Raises:
             DecodeFailed: nothing can be made of it.
         """
+
+    def share_decoded(self, spool: DecodedSpool) -> None:
+        """Use what another extractor has made a decoder say, and keep for others what ours says."""
+        self._spool = spool
 
     def setup(self) -> None:
         """Start the decoder."""
@@ -75,10 +82,15 @@ class MediaExtractor(Extractor):
         return Extraction(pa.Table.from_pylist(made, schema=self.schema()), failures)
 
     def _of_row(self, blob: SourceBlob, steps: "_Steps") -> Iterator[dict[str, Any]]:
-        parts = self._decoder.decode(self.request(blob), blob.data)
-        for document in self.documents(steps.count(parts)):
+        for document in self.documents(steps.count(self._parts(self.request(blob), blob.data))):
             steps.step()
             yield document
+
+    def _parts(self, request: dict[str, Any], data: bytes) -> Iterator[Part]:
+        decode = partial(self._decoder.decode, request, data)
+        if self._spool is None:
+            return decode()
+        return self._spool.parts(spool_key(self.decoder, request, data), decode)
 
 
 class _Steps:

@@ -9,8 +9,9 @@ Never pickled: a decoder that a file has taken over can say what it wants, and r
 
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -35,10 +36,8 @@ class Closed(Exception):
 
 def send(connection: socket.socket, head: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
     """Write one message."""
-    body = orjson.dumps({"head": head, "sizes": [len(blob) for blob in blobs]})
-    connection.sendall(_LENGTH.pack(len(body)) + body)
-    for blob in blobs:
-        connection.sendall(blob)
+    for piece in pack(head, blobs):
+        connection.sendall(piece)
 
 
 def receive(connection: socket.socket) -> Part:
@@ -47,17 +46,33 @@ def receive(connection: socket.socket) -> Part:
     Raises:
         Closed: there is none, or it is not one.
     """
-    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    return unpack(partial(_exactly, connection))
+
+
+def pack(head: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> Iterator[bytes]:
+    """Yield the bytes of one message."""
+    body = orjson.dumps({"head": head, "sizes": [len(blob) for blob in blobs]})
+    yield _LENGTH.pack(len(body)) + body
+    yield from blobs
+
+
+def unpack(exactly: Callable[[int], bytes | bytearray]) -> Part:
+    """Read one message from what returns so many bytes.
+
+    Raises:
+        Closed: it is not one.
+    """
+    (length,) = _LENGTH.unpack(exactly(_LENGTH.size))
     if length > _HEAD_BYTES:
         raise Closed("a head that is too long")
     try:
-        body = orjson.loads(_exactly(connection, length))
+        body = orjson.loads(exactly(length))
         head, sizes = body["head"], [int(size) for size in body["sizes"]]
     except (ValueError, TypeError, KeyError) as error:
         raise Closed("a head that cannot be read") from error
     if not isinstance(head, dict) or min(sizes, default=0) < 0 or sum(sizes) > _PART_BYTES:
         raise Closed("a head that cannot be true")
-    return Part(head, [bytes(_exactly(connection, size)) for size in sizes])
+    return Part(head, [bytes(exactly(size)) for size in sizes])
 
 
 def _exactly(connection: socket.socket, size: int) -> bytearray:

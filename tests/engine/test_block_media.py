@@ -1,12 +1,14 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import block_media
 from engine.inline_pool import InlinePools
+from engine.media import Decoder, MediaExtractor, Part
 from engine.pools import Pools
 from models.artifacts import ArtifactStore, media_key
 from models.bucket import Bucket
@@ -19,6 +21,7 @@ from tests.engine.conftest import PutSource
 from tests.extractors import choice
 from tests.factories import make_bucket, make_collection, make_object
 from tests.fixtures.stores import NamespaceOfTest
+from tests.media import picture
 
 
 def halves_of(source: Bucket | list[Collection], path: str = "file") -> Collection:
@@ -96,6 +99,43 @@ async def test_bytes_are_fetched_once_however_many_extractors_want_them(
 
     assert ended.counts.documents_written == 3 * 20 * 2
     assert reads == dict.fromkeys(urls, 1)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_file_is_decoded_once_for_all_that_ask_the_same_of_it(
+    shared: bool, stores: Stores, namespace: NamespaceOfTest, put_source: PutSource,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    decoded: Counter[bytes] = Counter()
+    decode = Decoder.decode
+
+    def counted(self: Decoder, request: Mapping[str, Any], data: bytes) -> Iterator[Part]:
+        decoded[data] += 1
+        return decode(self, request, data)
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+    if not shared:
+        monkeypatch.setattr(MediaExtractor, "share_decoded", lambda *_: None)
+    bucket = make_bucket(namespace.id)
+    pictures = [picture(40, 30 + number) for number in range(6)]
+    urls = [await put_source(f"decoded/{number}", body) for number, body in enumerate(pictures)]
+    collections = [
+        make_collection(
+            bucket,
+            extractor=choice("image@v1", thumbnail=16),
+            input_mappings=[InputMapping(input="image", path="file")],
+            passthrough=[],
+        )
+        for _ in range(3)
+    ]
+    batch = await submitted(stores, bucket, objects_at(bucket, urls), *collections)
+
+    ended = await run(stores, batch, InlinePools(tmp_path))
+
+    assert ended.counts.documents_written == 3 * len(pictures)
+    assert decoded == dict.fromkeys(pictures, 1 if shared else 3)
+    heights = [sorted(one.fields["height"] for one in await documents_of(c)) for c in collections]
+    assert heights == [[30, 31, 32, 33, 34, 35]] * 3
 
 
 async def test_bytes_that_cannot_be_had_fail_their_row_only(

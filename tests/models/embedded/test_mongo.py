@@ -52,7 +52,7 @@ def test_keeps_its_data_on_another_port(mongo: Mongo) -> None:
 
 @pytest.mark.long
 def test_the_transaction_of_a_client_that_is_gone_soon_lets_go(mongo: Mongo) -> None:
-    with _opened(_start(mongo)) as client, MongoClient(mongo.url, timeoutMS=15_000) as other:
+    with _opened(_start(mongo)) as client, _opened(mongo) as other:
         things = client["sample"]["things"]
         things.insert_one({"_id": 1, "by": None})
         session = client.start_session()
