@@ -145,8 +145,8 @@ _BATCHES: Final = (
         (
             Edit(
                 "models/batch.py",
-                '{"status": live, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},\n',
-                '{"status": str(BatchStatus.QUEUED)},\n',
+                '{"status": live, "hold": None,',
+                '{"status": str(BatchStatus.QUEUED), "hold": None,',
             ),
         ),
         ("tests/workers/test_sweeps.py::test_a_batch_is_handed_over_again_when_its_run_died",),
