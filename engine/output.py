@@ -13,12 +13,14 @@ import pyarrow as pa
 
 from engine.catalog import extractor_spec
 from engine.inputs import INPUT_HASH, BlockRows, output_fields
+from engine.sightings import sightings
 from engine.spec import ROW, Extraction, ExtractorSpec, RowFailure
 from models.batch import Batch
 from models.block import Block, BlockCounts, Failure
 from models.collection import Collection
 from models.errors import ErrorCategory
 from models.ids import document_id, new_id
+from models.observed import ObservedType, Sighting
 from models.row_error import RowError
 from models.stored import now
 
@@ -71,6 +73,7 @@ class Output:
     settled_sources: list[str]  # of all rows but the failed: these yield `documents`, no others
     put_off: list[str]  # sources of the rows that are to be tried again
     failure: Failure | None  # what most of the failed rows failed of
+    sightings: frozenset[Sighting]  # fields and vectors of `documents`
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,15 @@ def build_output(work: Work, rows: BlockRows, extraction: Extraction, put_off: P
         + [one.source_id for one in rows.filtered],
         [parents[row]["source_id"] for row in sorted(put_off.rows)],
         _main_failure(work, failures.values()),
+        sightings(document["fields"] for document in documents) | _vectors_in(work, table),
+    )
+
+
+def _vectors_in(work: Work, table: pa.Table) -> frozenset[Sighting]:
+    return frozenset(
+        (vector.name, ObservedType.VECTOR)
+        for vector in work.collection.vectors
+        if table.column(vector.name).null_count < table.num_rows
     )
 
 

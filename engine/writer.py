@@ -46,6 +46,7 @@ from models.errors import ErrorCategory, StaleBlock
 from models.events import Event, EventType, SubjectType, append_notice
 from models.holding import is_on_hold
 from models.ids import new_id
+from models.observed import unseen
 from models.row_error import RowError
 from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stored import now
@@ -297,20 +298,47 @@ async def _touch_collection(session: Session, work: Work, output: Output, added:
         raise _stale(work.block)
     if not output.documents:
         return
+    written = {"documentsWritten": len(output.documents), "documentsNew": added}
+    collection = Collection.model_validate(row)
+    await _notify(session, work, collection, EventType.DOCUMENTS_WRITTEN, written)
+    await _observe(session, work, collection, output)
+
+
+async def _observe(session: Session, work: Work, collection: Collection, output: Output) -> None:
+    """Add what no document had before, and say so.
+
+    The collection was written to in this transaction: of two blocks that see the same for the first
+    time one has to begin again, and then finds it there.
+    """
+    new = unseen(collection.observed, output.sightings, now())
+    if not new:
+        return
+    await Collection.get_pymongo_collection().update_one(
+        {"_id": collection.id},
+        {"$push": {"observed": {"$each": [one.model_dump() for one in new]}}},
+        session=session,
+    )
+    fields = [{"path": one.path, "type": str(one.type)} for one in new]
+    await _notify(session, work, collection, EventType.SCHEMA_CHANGED, {"fields": fields})
+
+
+async def _notify(
+    session: Session, work: Work, collection: Collection, kind: EventType, data: dict[str, Any]
+) -> None:
+    """Write into the log what a block did to its collection."""
     await append_notice(
         session,
         work.batch.namespace_id,
-        EventType.DOCUMENTS_WRITTEN,
-        (SubjectType.COLLECTION, work.collection.id),
+        kind,
+        (SubjectType.COLLECTION, collection.id),
         data={
             "batchId": work.batch.id,
             "blockId": work.block.id,
-            "documentsWritten": len(output.documents),
-            "documentsNew": added,
-            "indexSignature": Collection.model_validate(row).index_signature,
+            **data,
+            "indexSignature": collection.index_signature,
         },
         bucket_id=work.batch.bucket_id,
-        collection_ids=[work.collection.id],
+        collection_ids=[collection.id],
         trace=work.batch.trace,
     )
 

@@ -11,6 +11,7 @@ from models.bucket import WritePolicy
 from models.errors import ErrorCategory
 from models.fields import FieldType, VectorKind
 from models.filters import FilterOperator
+from models.observed import ObservedType
 from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
@@ -28,6 +29,7 @@ __all__ = [
     "FindingCategory",
     "Health",
     "Lifecycle",
+    "ObservedType",
     "Overlap",
     "RetryMode",
     "RowOutcome",
@@ -52,6 +54,20 @@ def show_enum(kind: type[StrEnum], description: str, values: Mapping[Any, str]) 
         value.description = values[kind[value.name]]
 
 
+show_enum(
+    ObservedType,
+    "What was seen in a field of documents.",
+    {
+        ObservedType.STRING: "Text.",
+        ObservedType.INTEGER: "A whole number.",
+        ObservedType.NUMBER: "A number with a fraction.",
+        ObservedType.BOOLEAN: "True or false.",
+        ObservedType.DATETIME: "A moment.",
+        ObservedType.OBJECT: "An object; its own fields are listed too.",
+        ObservedType.ARRAY: "An array; what its elements are is listed too.",
+        ObservedType.VECTOR: "A vector that searches compare.",
+    },
+)
 show_enum(
     BatchStatus,
     "Where a batch is.",

@@ -13,6 +13,7 @@ from pymongo import IndexModel
 
 from models.fields import ExtractorChoice, FieldSpec, VectorField
 from models.filters import Filter
+from models.observed import ObservedField
 from models.states import Lifecycle
 from models.stored import Namespaced
 
@@ -58,6 +59,7 @@ class Collection(Namespaced):
     passthrough: list[Passthrough] = []
     output_fields: list[FieldSpec] = []
     vectors: list[VectorField] = []
+    observed: list[ObservedField] = []  # in the order of first sight; see `models.observed`
     document_count: int = 0
     revision: int = 0
     lifecycle: Lifecycle = Lifecycle.ACTIVE

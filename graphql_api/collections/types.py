@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from graphql_api.buckets.types import Field, show_fields
-from graphql_api.enums import Lifecycle, VectorKind
+from graphql_api.enums import Lifecycle, ObservedType, VectorKind
 from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
@@ -76,6 +76,17 @@ class VectorField:
     )
 
 
+@strawberry.type(description="One type that was seen at one path of a collection's documents.")
+class ObservedField:
+    """An observed field as shown."""
+
+    path: str = strawberry.field(
+        description="Names joined by dots, at most five; `[]` stands for the elements of an array."
+    )
+    type: ObservedType = strawberry.field(description="What it held.")
+    first_seen_at: DateTime = strawberry.field(description="When a document had it first.")
+
+
 @strawberry.type(description="One source and one extractor; holds documents.")
 class Collection(Node):
     """A collection as shown."""
@@ -87,6 +98,10 @@ class Collection(Node):
     input_mappings: list[InputMapping] = strawberry.field(description="What fills the inputs.")
     passthrough: list[Passthrough] = strawberry.field(description="Fields of the row it keeps.")
     output_fields: list[Field] = strawberry.field(description="Fields of its documents.")
+    observed_fields: list[ObservedField] = strawberry.field(
+        description="What its documents were seen to have, an entry for each type at each path, in "
+        "the order of first sight; at most 500. The event collection.schema_changed tells of more."
+    )
     vectors: list[VectorField] = strawberry.field(description="Vectors of its documents.")
     document_count: BigInt = strawberry.field(description="Documents that it holds.")
     index_signature: str = strawberry.field(description="Differs after every committed write.")
@@ -138,6 +153,10 @@ def show_collection(model: CollectionModel) -> Collection:
             for one in model.passthrough
         ],
         output_fields=show_fields(model.output_fields),
+        observed_fields=[
+            ObservedField(path=one.path, type=one.type, first_seen_at=DateTime(one.first_seen_at))
+            for one in model.observed
+        ],
         vectors=show_vectors(model.extractor.label, model.vectors),
         document_count=BigInt(model.document_count),
         index_signature=model.index_signature,

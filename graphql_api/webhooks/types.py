@@ -28,7 +28,8 @@ show_enum(
         WebhookEventType.BATCH_DELETED: "It was forgotten.",
         WebhookEventType.TIER_COMPLETED: "Every block of one of its tiers has ended.",
         WebhookEventType.COLLECTION_DOCUMENTS_WRITTEN: "A block's documents can be found.",
-        WebhookEventType.COLLECTION_SCHEMA_CHANGED: "Its documents have other fields.",
+        WebhookEventType.COLLECTION_SCHEMA_CHANGED: "A document has a field, a type "
+        "or a vector that none had before.",
         WebhookEventType.OBJECT_CREATED: "Objects were registered; one event for up to 500.",
         WebhookEventType.OBJECT_UPDATED: "Objects were changed.",
         WebhookEventType.OBJECT_DELETED: "Objects were deleted.",

@@ -1,10 +1,13 @@
 """Buckets, objects and collections: what is made, and each way in which it is refused."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from models.object import Object
+from models.observed import ObservedField, ObservedType
+from models.stored import now
 from tests.factories import make_bucket, make_collection, store
 from tests.fixtures.api import RunningApi
 from tests.fixtures.stack import GraphQL
@@ -167,6 +170,22 @@ async def test_a_collection_knows_its_output(caller: GraphQL) -> None:
     assert {"text", "chunk_index", "deep"} <= fields.keys()
     assert made["collection"]["vectors"] == [{"name": "embedding", "dimension": 384}]
     assert made["collection"]["extractor"]["parameters"]["split_by"] == "none"
+
+
+async def test_a_collection_shows_what_its_documents_have(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    bucket = make_bucket(namespace.id)
+    seen = ObservedField(path="a.b[]", type=ObservedType.STRING, first_seen_at=now())
+    collection = make_collection(bucket, observed=[seen])
+    await store(bucket, collection)
+
+    query = "query($id: ID!) { collection(id: $id) { observedFields { path type firstSeenAt } } }"
+    shown = (await caller.data(query, id=collection.id))["collection"]["observedFields"]
+
+    at = datetime.fromisoformat(shown[0].pop("firstSeenAt"))
+    assert shown == [{"path": "a.b[]", "type": "STRING"}]
+    assert abs(at - seen.first_seen_at) < timedelta(milliseconds=1)
 
 
 WRONG = {

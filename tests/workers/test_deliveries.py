@@ -89,7 +89,7 @@ async def test_a_batch_is_told_of_in_signed_requests(
 
     told = [verify(webhook.secrets[0].value, one) for one in receiver.requests]
     kinds = ["batch.queued", "batch.processing", "collection.documents.written"]
-    kinds += ["tier.completed", "batch.completed"]
+    kinds += ["collection.schema_changed", "tier.completed", "batch.completed"]
     assert sorted(one["type"] for one in told) == sorted(kinds)
     (done,) = [one for one in told if one["type"] == "batch.completed"]
     assert (done["namespaceId"], done["subject"]) == (
