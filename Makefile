@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test test-long check bench chaos mutants lock clean chromium
+.PHONY: up test test-long check bench chaos mutants sim lock clean chromium
 
 up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
@@ -40,6 +40,10 @@ chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped 
 
 mutants: $(INSTALLED)  ## each defence taken out of a copy, one at a time: the tests must notice
 	$(BIN)/python -m tests.mutants
+
+SEEDS ?= 10000
+sim: $(INSTALLED)  ## SEEDS runs of the control plane in one thread, on a simulated clock and network
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 NODE := tests/conformance/node_modules/.package-lock.json
 

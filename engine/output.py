@@ -1,6 +1,6 @@
 """Builds what a block writes: documents, Parquet table, row errors and counts. Touches no store."""
 
-import time
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,11 +39,12 @@ class Work:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the time of a block of code to a stage."""
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             yield
         finally:
-            spent = time.monotonic() - began
+            spent = loop.time() - began
             self.stages[stage] = self.stages.get(stage, 0.0) + spent
 
     @property

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,7 +83,8 @@ def _require_key(key: str) -> None:
 
 
 async def _claim(settings: ApiSettings, request: Request, key: str) -> Claim | IdempotentRequest:
-    deadline = time.monotonic() + settings.idempotency_wait_seconds
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.idempotency_wait_seconds
     pause = _FIRST_LOOK_SECONDS
     while True:
         found = await claim_request(
@@ -96,7 +96,7 @@ async def _claim(settings: ApiSettings, request: Request, key: str) -> Claim | I
         )
         if found is not None:
             return found
-        if time.monotonic() >= deadline:
+        if loop.time() >= deadline:
             raise IdempotencyInProgress(
                 "The first request with this key still runs.",
                 path=_PATH,

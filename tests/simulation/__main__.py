@@ -1,0 +1,44 @@
+"""`python -m tests.simulation`: run many seeds, or one of them with its trace."""
+
+import argparse
+import gc
+import os
+import sys
+import time
+
+from tests.simulation.run import simulate_seed
+
+
+def main() -> int:
+    """Run what is asked for; 1 when a run broke a promise."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--trace", action="store_true")
+    asked = parser.parse_args()
+    seeds = (
+        [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
+    )
+    gc.freeze()
+    began = time.perf_counter()
+    failed = 0
+    for seed in seeds:
+        report = simulate_seed(seed, keeps=asked.trace)
+        for line in report.trace:
+            print(line)
+        if report.violation is not None:
+            failed += 1
+            print(f"seed {seed}: {report.violation}")
+        if asked.seed is not None:
+            print(report.digest, f"{report.seconds:.1f} s", report.turns, report.calls)
+    spent = time.perf_counter() - began
+    print(f"{len(seeds)} seeds in {spent:.1f} s, {failed} failed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sets of strings have one order in every run
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    sys.exit(main())

@@ -1,0 +1,514 @@
+"""The driver's side: PyMongo's async classes as far as the product uses them.
+
+The classes of Beanie have one collection for all processes; whose call it is, the task knows.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
+
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
+
+from tests.simulation.errors import Locked, Unsupported
+from tests.simulation.mongo.pipelines import aggregate, project, sort_rows
+from tests.simulation.mongo.server import (
+    TRANSACTION_SECONDS,
+    Server,
+    Stored,
+    Transaction,
+    Unique,
+    distinct_values,
+    no_such_transaction,
+)
+from tests.simulation.mongo.updates import Update
+from tests.simulation.network import Network, server_timer
+
+T = TypeVar("T")
+_LOCK_SECONDS: Final = 0.005  # until a write that has to wait is tried again
+_RETRY_SECONDS: Final = 120.0  # as PyMongo has it
+
+
+class Mongo:
+    """A server and the network to it."""
+
+    def __init__(self, server: Server, network: Network) -> None:
+        self.server = server
+        self.network = network
+
+
+MONGO: Final[ContextVar[Mongo]] = ContextVar("mongo")
+
+
+def _lost() -> AutoReconnect:
+    return AutoReconnect("connection closed")
+
+
+def _lost_in_transaction() -> AutoReconnect:
+    return AutoReconnect("connection closed", {"errorLabels": ["TransientTransactionError"]})
+
+
+def _lost_in_commit() -> AutoReconnect:
+    return AutoReconnect("connection closed", {"errorLabels": ["UnknownTransactionCommitResult"]})
+
+
+class Session:
+    """A session, whose transactions begin with their first operation."""
+
+    def __init__(self) -> None:
+        self.transaction: Transaction | None = None
+        self._wanted = False
+
+    async def __aenter__(self) -> "Session":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._abort()
+
+    async def with_transaction(self, callback: Callable[[Any], Awaitable[T]]) -> T:
+        """Run a transaction as PyMongo does: all of it again on a conflict, a commit until known.
+
+        The whole is given up after two minutes.
+        """
+        loop = MONGO.get().network.loop
+        start = loop.time()
+        while True:
+            self._wanted, self.transaction = True, None
+            try:
+                answer = await callback(self)
+            except BaseException as error:
+                await self._abort()
+                if (
+                    _has(error, "TransientTransactionError")
+                    and loop.time() - start < _RETRY_SECONDS
+                ):
+                    continue
+                raise
+            if await self._commit(start):
+                return answer
+
+    async def _commit(self, start: float) -> bool:
+        """Commit; False when the transaction has to be run again."""
+        mongo = MONGO.get()
+        transaction, self._wanted = self.transaction, False
+        if transaction is None:
+            return True
+        while True:
+            try:
+                await mongo.network.call(
+                    "mongo", "commit", lambda: mongo.server.commit(transaction), _lost_in_commit
+                )
+            except PyMongoError as error:
+                in_time = mongo.network.loop.time() - start < _RETRY_SECONDS
+                if _has(error, "UnknownTransactionCommitResult") and in_time:
+                    continue
+                if _has(error, "TransientTransactionError") and in_time:
+                    return False
+                raise
+            self.transaction = None
+            return True
+
+    async def _abort(self) -> None:
+        transaction, self.transaction, self._wanted = self.transaction, None, False
+        if transaction is None or transaction.state != "open":
+            return
+        mongo = MONGO.get()
+        with contextlib.suppress(PyMongoError):  # the server ends it in time
+            await mongo.network.call(
+                "mongo", "abort", lambda: mongo.server.abort(transaction), _lost
+            )
+
+    def at_server(self, mongo: Mongo) -> Transaction | None:
+        """Return the transaction that an operation belongs to, begun if need be."""
+        if self._wanted and self.transaction is None:
+            begun = mongo.server.begin()
+            self.transaction = begun
+            server_timer(mongo.network, TRANSACTION_SECONDS, lambda: mongo.server.abort(begun))
+        if self.transaction is not None and self.transaction.state != "open":
+            raise no_such_transaction()
+        return self.transaction
+
+
+def _has(error: BaseException, label: str) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label(label)
+
+
+class Client:
+    """As much of AsyncMongoClient as is used."""
+
+    append_metadata = None
+
+    def get_database(self, name: str, **_: Any) -> "Database":
+        """Return a database."""
+        return Database(self)
+
+    def start_session(self) -> Session:
+        """Return a session."""
+        return Session()
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+class Database:
+    """One database; its collections are found by name."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._collections: dict[str, Collection] = {}
+
+    def __getitem__(self, name: str) -> "Collection":
+        return self._collections.setdefault(name, Collection(self, name))
+
+    async def command(self, command: Any) -> dict[str, Any]:
+        """Say which version this stands in for."""
+        return {"version": "6.0.5"}
+
+    async def list_collection_names(self, **_: Any) -> list[str]:
+        """Name none: whoever asks wants to make them."""
+        return []
+
+
+class Cursor:
+    """The documents of a query, all read at its beginning."""
+
+    def __init__(self, read: Callable[[], Awaitable[list[dict[str, Any]]]]) -> None:
+        self._read = read
+        self.order: list[tuple[str, int]] = []
+
+    def sort(self, key: Any, direction: int = 1) -> "Cursor":
+        """Set the order."""
+        self.order = [(key, direction)] if isinstance(key, str) else list(key)
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        for row in await self._read():
+            yield row
+
+    async def to_list(self, length: int | None = None) -> list[dict[str, Any]]:
+        """Return all of it."""
+        return await self._read()
+
+
+class Collection:
+    """As much of AsyncCollection as is used."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.database = database
+        self.name = name
+
+    async def _do(
+        self, said: str, effect: Callable[[Server, Transaction | None], T], session: Session | None
+    ) -> T:
+        mongo = MONGO.get()
+        while True:
+
+            def act() -> T:
+                if session is None:
+                    return effect(mongo.server, None)
+                transaction = session.at_server(mongo)
+                try:
+                    return effect(mongo.server, transaction)
+                except OperationFailure:
+                    if transaction is not None:
+                        mongo.server.abort(transaction)
+                    raise
+
+            lost = _lost_in_transaction if session is not None and session._wanted else _lost
+            try:
+                return await mongo.network.call("mongo", f"{self.name}.{said}", act, lost)
+            except Locked:
+                await _sleep(mongo.network, _LOCK_SECONDS)
+
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,  # the driver's own name
+        projection: Any = None,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        limit: int = 0,
+        batch_size: int = 0,
+        session: Session | None = None,
+    ) -> Cursor:
+        """Return a cursor."""
+
+        async def read() -> list[dict[str, Any]]:
+            def effect(server: Server, transaction: Transaction | None) -> list[dict[str, Any]]:
+                found = server.find(self.name, filter or {}, transaction)
+                rows = _ordered(found, cursor.order)[: limit or None]
+                return [project(row.copy(), projection) for row in rows]
+
+            return await self._do("find", effect, session)
+
+        cursor = Cursor(read)
+        return cursor.sort(list(sort)) if sort else cursor
+
+    async def find_one(
+        self,
+        filter: Mapping[str, Any] | None = None,  # the driver's own name
+        projection: Any = None,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        session: Session | None = None,
+    ) -> dict[str, Any] | None:
+        """Return the first document, or None."""
+        async for row in self.find(filter, projection, sort=sort, limit=1, session=session):
+            return row
+        return None
+
+    async def insert_one(
+        self, document: Mapping[str, Any], *, session: Session | None = None
+    ) -> InsertOneResult:
+        """Insert one document."""
+        await self._do(
+            f"insert {document['_id']}",
+            lambda server, transaction: server.insert(self.name, [document], transaction),
+            session,
+        )
+        return InsertOneResult(document["_id"], acknowledged=True)
+
+    async def insert_many(
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        ordered: bool = True,
+        session: Session | None = None,
+    ) -> InsertManyResult:
+        """Insert documents."""
+        await self._do(
+            f"insert {len(documents)}",
+            lambda server, transaction: server.insert(self.name, documents, transaction),
+            session,
+        )
+        return InsertManyResult([one["_id"] for one in documents], acknowledged=True)
+
+    async def find_one_and_update(
+        self,
+        match: Mapping[str, Any],
+        update: Update,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        return_document: bool = False,
+        session: Session | None = None,
+    ) -> dict[str, Any] | None:
+        """Change the first document, and return it as it was before or is after."""
+
+        def effect(server: Server, transaction: Transaction | None) -> dict[str, Any] | None:
+            found = _ordered(server.find(self.name, match, transaction), sort or [])
+            if not found:
+                return None
+            changed = server.update(self.name, found[0], update, transaction)
+            return changed.copy() if return_document else found[0].copy()
+
+        return await self._do("find_one_and_update", effect, session)
+
+    async def find_one_and_delete(
+        self, match: Mapping[str, Any], *, session: Session | None = None
+    ) -> dict[str, Any] | None:
+        """Remove the first document, and return it."""
+
+        def effect(server: Server, transaction: Transaction | None) -> dict[str, Any] | None:
+            found = server.find(self.name, match, transaction)
+            if not found:
+                return None
+            server.delete(self.name, found[0], transaction)
+            return found[0].copy()
+
+        return await self._do("find_one_and_delete", effect, session)
+
+    async def update_one(
+        self,
+        match: Mapping[str, Any],
+        update: Update,
+        *,
+        upsert: bool = False,
+        session: Session | None = None,
+    ) -> UpdateResult:
+        """Change the first document."""
+        return UpdateResult(
+            await self._do(
+                "update_one",
+                lambda server, transaction: self._update(
+                    server, transaction, match, update, limit=1, upsert=upsert
+                ),
+                session,
+            ),
+            acknowledged=True,
+        )
+
+    async def update_many(
+        self, match: Mapping[str, Any], update: Update, *, session: Session | None = None
+    ) -> UpdateResult:
+        """Change every document that matches."""
+        return UpdateResult(
+            await self._do(
+                "update_many",
+                lambda server, transaction: self._update(server, transaction, match, update),
+                session,
+            ),
+            acknowledged=True,
+        )
+
+    def _update(
+        self,
+        server: Server,
+        transaction: Transaction | None,
+        match: Mapping[str, Any],
+        update: Update,
+        *,
+        limit: int | None = None,
+        upsert: bool = False,
+    ) -> dict[str, Any]:
+        found = server.find(self.name, match, transaction)[:limit]
+        server.require_free(self.name, found, transaction)
+        changed = 0
+        for row in found:
+            changed += server.update(self.name, row, update, transaction).raw != row.raw
+        answer: dict[str, Any] = {"n": len(found), "nModified": changed}
+        if upsert and not found:
+            made = server.upsert(self.name, match, update, transaction)
+            answer |= {"n": 1, "upserted": made.value["_id"]}
+        return answer
+
+    async def delete_one(
+        self, match: Mapping[str, Any], *, session: Session | None = None
+    ) -> DeleteResult:
+        """Remove the first document."""
+        return await self._delete(match, session, limit=1)
+
+    async def delete_many(
+        self, match: Mapping[str, Any], *, session: Session | None = None
+    ) -> DeleteResult:
+        """Remove every document that matches."""
+        return await self._delete(match, session, limit=None)
+
+    async def _delete(
+        self, match: Mapping[str, Any], session: Session | None, *, limit: int | None
+    ) -> DeleteResult:
+        def effect(server: Server, transaction: Transaction | None) -> int:
+            found = server.find(self.name, match, transaction)[:limit]
+            server.require_free(self.name, found, transaction)
+            for row in found:
+                server.delete(self.name, row, transaction)
+            return len(found)
+
+        return DeleteResult({"n": await self._do("delete", effect, session)}, acknowledged=True)
+
+    async def bulk_write(
+        self,
+        requests: Sequence[Any],
+        *,
+        ordered: bool = True,
+        session: Session | None = None,
+    ) -> BulkWriteResult:
+        """Do several updates and replacements."""
+
+        def effect(server: Server, transaction: Transaction | None) -> dict[str, Any]:
+            total: dict[str, Any] = {"nMatched": 0, "nModified": 0, "nUpserted": 0}
+            for request in requests:
+                found = server.find(self.name, request._filter, transaction)[:1]
+                server.require_free(self.name, found, transaction)
+            for request in requests:
+                done = self._do_one(server, transaction, request)
+                upserted = "upserted" in done
+                total["nUpserted"] += upserted
+                total["nMatched"] += 0 if upserted else done["n"]
+                total["nModified"] += done["nModified"]
+            return total
+
+        return BulkWriteResult(
+            await self._do(f"bulk_write {len(requests)}", effect, session), acknowledged=True
+        )
+
+    def _do_one(
+        self, server: Server, transaction: Transaction | None, request: Any
+    ) -> dict[str, Any]:
+        match = request._filter
+        if isinstance(request, UpdateOne) and isinstance(request._doc, dict):
+            upsert = bool(request._upsert)
+            return self._update(server, transaction, match, request._doc, limit=1, upsert=upsert)
+        if isinstance(request, ReplaceOne) and not request._upsert:
+            found = server.find(self.name, match, transaction)[:1]
+            for row in found:
+                server.replace(self.name, row, request._doc, transaction)
+            return {"n": len(found), "nModified": len(found)}
+        raise Unsupported(f"bulk_write of {type(request).__name__}")
+
+    async def count_documents(
+        self, match: Mapping[str, Any], *, limit: int = 0, session: Session | None = None
+    ) -> int:
+        """Return how many documents match, at most `limit`."""
+        return await self._do(
+            "count",
+            lambda server, transaction: len(
+                server.find(self.name, match, transaction)[: limit or None]
+            ),
+            session,
+        )
+
+    async def distinct(
+        self, key: str, match: Mapping[str, Any] | None = None, *, session: Session | None = None
+    ) -> list[Any]:
+        """Return the values of a field, each once."""
+        return await self._do(
+            "distinct",
+            lambda server, transaction: distinct_values(
+                server.find(self.name, match or {}, transaction), key
+            ),
+            session,
+        )
+
+    async def aggregate(
+        self,
+        stages: Sequence[Mapping[str, Any]],
+        *,
+        allowDiskUse: bool = False,  # PyMongo's own name
+        session: Session | None = None,
+    ) -> Cursor:
+        """Return a cursor over what stages make of the collection."""
+
+        def effect(server: Server, transaction: Transaction | None) -> list[dict[str, Any]]:
+            rows = [row.copy() for row in server.rows(self.name, transaction).values()]
+            return aggregate(rows, stages, server.clock())
+
+        found = await self._do("aggregate", effect, session)
+
+        async def read() -> list[dict[str, Any]]:
+            return found
+
+        return Cursor(read)
+
+
+async def _sleep(network: Network, seconds: float) -> None:
+    future = network.loop.create_future()
+    network.loop.call_later(seconds, future.set_result, None)
+    await future
+
+
+def _ordered(rows: list[Stored], order: Sequence[tuple[str, int]]) -> list[Stored]:
+    if not order:
+        return rows
+    places = {id(row.value): row for row in rows}
+    return [places[id(value)] for value in sort_rows([row.value for row in rows], order)]
+
+
+def build_indexes(server: Server, models: Sequence[Any]) -> None:
+    """Let the server keep unique what the models say is."""
+    for model in models:
+        for index in getattr(model.Settings, "indexes", []):
+            if index.document.get("unique"):
+                unique = Unique(
+                    tuple(index.document["key"]), index.document.get("partialFilterExpression")
+                )
+                server.table(model.Settings.name).uniques.append(unique)
+
+
+__all__ = ["MONGO", "Client", "DuplicateKeyError", "Mongo", "build_indexes"]

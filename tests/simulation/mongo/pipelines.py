@@ -1,0 +1,104 @@
+"""Runs aggregation pipelines, and the projections and orders of queries."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from tests.simulation.errors import Unsupported
+from tests.simulation.mongo.expressions import evaluate
+from tests.simulation.mongo.matching import compile_filter
+from tests.simulation.mongo.values import MISSING, field_of, order_of, set_field
+
+Row = Mapping[str, Any]
+
+
+def aggregate(rows: Iterable[Row], stages: Sequence[Row], now: datetime) -> list[dict[str, Any]]:
+    """Return what stages make of rows."""
+    found: list[Any] = list(rows)
+    for stage in stages:
+        ((name, value),) = stage.items()
+        if name == "$match":
+            test = compile_filter(value, now)
+            found = [row for row in found if test(row)]
+        elif name == "$group":
+            found = _group(found, value, now)
+        elif name == "$project":
+            found = [project(row, value) for row in found]
+        elif name == "$sort":
+            found = sort_rows(found, list(value.items()))
+        elif name == "$limit":
+            found = found[:value]
+        else:
+            raise Unsupported(f"the stage {name}")
+    return found
+
+
+def _group(rows: Iterable[Row], stage: Row, now: datetime) -> list[dict[str, Any]]:
+    groups: dict[tuple[Any, ...], tuple[Any, list[Row]]] = {}
+    for row in rows:
+        key = evaluate(stage["_id"], row, now)
+        groups.setdefault(order_of(key), (key, []))[1].append(row)
+    return [
+        {
+            "_id": key,
+            **{
+                name: _accumulate(how, members, now) for name, how in stage.items() if name != "_id"
+            },
+        }
+        for key, members in groups.values()
+    ]
+
+
+def _accumulate(how: Row, rows: list[Row], now: datetime) -> Any:
+    ((name, expression),) = how.items()
+    if name not in _ACCUMULATORS:
+        raise Unsupported(f"the accumulator {name}")
+    values = [evaluate(expression, row, now) for row in rows]
+    return _ACCUMULATORS[name]([one for one in values if one is not None and one is not MISSING])
+
+
+def _extreme(choose: Callable[..., Any]) -> Callable[[list[Any]], Any]:
+    return lambda values: choose(values, key=order_of) if values else None
+
+
+_ACCUMULATORS: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
+    "$sum": lambda values: sum(one for one in values if not isinstance(one, str)),
+    "$min": _extreme(min),
+    "$max": _extreme(max),
+}
+
+
+def project(row: Row, fields: Row | None) -> dict[str, Any]:
+    """Return the chosen fields of a row; all when none are chosen."""
+    if not fields:
+        return dict(row)
+    chosen = {name: one for name, one in fields.items() if name != "_id"}
+    if any(one != 1 for one in chosen.values()):
+        raise Unsupported(f"the projection {fields}")
+    found: dict[str, Any] = {}
+    if fields.get("_id", 1) and "_id" in row:
+        found["_id"] = row["_id"]
+    for path in chosen:
+        value = field_of(row, path)
+        if value is not MISSING:
+            set_field(found, path, value)
+        elif "." in path:
+            parent = path.rpartition(".")[0]
+            if isinstance(field_of(row, parent), dict) and field_of(found, parent) is MISSING:
+                set_field(found, parent, {})
+    return found
+
+
+def sort_rows(rows: Iterable[Row], order: Sequence[tuple[str, int]]) -> list[Any]:
+    """Return rows in an order; equal ones stay as they were."""
+    found = list(rows)
+    for path, direction in reversed(order):
+        found.sort(key=lambda row: order_of(_sortable(row, path)), reverse=direction < 0)
+    return found
+
+
+def _sortable(row: Row, path: str) -> Any:
+    value = field_of(row, path)
+    if isinstance(value, list):
+        raise Unsupported(f"an order by an array: {path}")
+    return None if value is MISSING else value

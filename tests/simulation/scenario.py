@@ -1,0 +1,224 @@
+"""What clients do in one run: which batches of what, submitted, canceled, tried again.
+
+Clients repeat what was not answered under the same key, as the documentation tells them to.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from models.batch import Batch
+from models.bucket import Bucket
+from models.collection import Collection, InputMapping
+from models.errors import Conflict, IllegalTransition
+from models.ids import new_id
+from models.object import Blob, Object
+from models.scope import Scope
+from models.stored import Stored
+from models.stores import Stores
+from models.webhook import Webhook
+from tests.factories import make_bucket, make_collection, make_object, make_webhook
+from tests.simulation.extractors import BUSY, POISON, VECTOR, choose_words
+from tests.simulation.nodes import Api, Cluster
+from workers.batches import cancel_batch, open_batch
+from workers.idempotency import Outcome, Request, once
+from workers.reopening import RetryChoice, RetryMode
+from workers.retries import replay_retry, retry_batch
+from workers.submissions import replay_submission, submit_batch
+
+T = TypeVar("T")
+_WORDS: Final = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
+_AGAIN_SECONDS: Final = 2.0
+_ENDED: Final = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"})
+
+
+@dataclass
+class Tenant:
+    """One namespace: a bucket with objects, a chain of collections, a webhook."""
+
+    namespace_id: str
+    bucket: Bucket
+    texts: dict[str, str]  # by object
+    chain: list[Collection]
+    webhook: Webhook
+    rows: list[Stored] = field(default_factory=list)  # to be stored before anything begins
+
+    @property
+    def scope(self) -> Scope:
+        """The namespace, seen from inside."""
+        return Scope(self.namespace_id)
+
+
+@dataclass
+class Order:
+    """One batch as its client knows it."""
+
+    number: int
+    tenant: Tenant
+    object_ids: list[str]
+    begins: float
+    cancels: float | None  # after it was submitted
+    batch_id: str | None = None
+    canceled: bool = False
+
+
+def draw_tenants(chance: random.Random) -> list[Tenant]:
+    """Return the namespaces of a run."""
+    return [_draw_tenant(chance) for _ in range(chance.choice((1, 1, 2)))]
+
+
+def _draw_tenant(chance: random.Random) -> Tenant:
+    namespace_id = new_id("ns")
+    bucket = make_bucket(namespace_id)
+    texts: dict[str, str] = {}
+    objects: list[Object] = []
+    for number in range(chance.randint(1, 7)):
+        text = _draw_text(chance, number)
+        item = make_object(bucket, metadata={}, blobs=[Blob(property="content", text=text)])
+        texts[item.id] = text
+        objects.append(item)
+    chain: list[Collection] = []
+    for tier in range(chance.randint(1, 3)):
+        chain.append(
+            make_collection(
+                bucket if tier == 0 else [chain[-1]],
+                extractor=choose_words(),
+                input_mappings=[InputMapping(input="text", path="word" if tier else "content")],
+                passthrough=[],
+                vectors=[VECTOR],
+            )
+        )
+    webhook = make_webhook(namespace_id, url=f"https://{namespace_id.lower()}.example/")
+    return Tenant(namespace_id, bucket, texts, chain, webhook, [bucket, webhook, *objects, *chain])
+
+
+def _draw_text(chance: random.Random, number: int) -> str:
+    words = [chance.choice(_WORDS) for _ in range(chance.randint(1, 3))]
+    draw = chance.random()
+    if draw < 0.12:
+        return " ".join([*words, POISON])
+    if draw < 0.3:
+        return " ".join([f"{BUSY}{number}", *words])
+    return " ".join(words)
+
+
+def draw_orders(chance: random.Random, tenants: list[Tenant], seconds: float) -> list[Order]:
+    """Return the batches of a run, begun within some seconds."""
+    orders = []
+    for number in range(chance.randint(1, 3)):
+        tenant = chance.choice(tenants)
+        ids = sorted(tenant.texts)
+        chosen = sorted(chance.sample(ids, chance.randint(1, len(ids))))
+        cancels = chance.random() * seconds / 2 if chance.random() < 0.2 else None
+        begins = chance.random() * seconds / 2
+        orders.append(Order(number, tenant, chosen, begins, cancels))
+    return orders
+
+
+class Client:
+    """Somebody with one batch."""
+
+    def __init__(self, cluster: Cluster, order: Order) -> None:
+        self._cluster = cluster
+        self._order = order
+
+    async def run(self) -> None:
+        """Create and submit the batch, cancel it if that is the plan, and see it end."""
+        order = self._order
+        await asyncio.sleep(order.begins)
+        order.batch_id = await self._insist("create", self._create)
+        await self._insist("submit", self._submit)
+        self._cluster.ring(order.batch_id)
+        if order.cancels is not None:
+            await asyncio.sleep(order.cancels)
+            order.canceled = (await self._insist("cancel", self._cancel)) != "ended"
+        await self.ended()
+
+    async def ended(self) -> str:
+        """Wait for an end; returns which one."""
+        while True:
+            status = await self._insist("look", self._look)
+            if status in _ENDED:
+                return status
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def retry_all(self, number: int) -> bool:
+        """Have everything tried again that failed; False when there is nothing."""
+        try:
+            await self._insist(f"retry {number}", self._retry)
+        except (Conflict, IllegalTransition):
+            return False
+        return True
+
+    async def _insist(self, key: str, work: Callable[[Stores, str], Awaitable[T]]) -> T:
+        """Ask until an answer comes, always under the same key."""
+        while True:
+            api = cast(Api, self._cluster.nodes["api"])
+            try:
+                if api.process.alive:
+                    return await api.ask(lambda stores: work(stores, key))
+            except (Conflict, IllegalTransition):
+                raise
+            except Exception as error:
+                self._cluster.network.note(
+                    api.process, "client", f"{self._order.number} {key}", repr(error)
+                )
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _once(
+        self,
+        stores: Stores,
+        key: str,
+        work: Callable[[Any], Awaitable[T]],
+        recall: Callable[[dict[str, Any]], Awaitable[T]],
+    ) -> T:
+        request = Request(
+            self._order.tenant.namespace_id, key, f"{self._order.number}", "the same input"
+        )
+        outcome: Outcome[T] = await once(stores.settings.api, request, work, recall)
+        return outcome.value
+
+    async def _create(self, stores: Stores, key: str) -> str:
+        order = self._order
+        scope = order.tenant.scope
+        batch = await self._once(
+            stores,
+            key,
+            lambda claim: open_batch(
+                stores, scope, bucket_id=order.tenant.bucket.id, name="", metadata={},
+                object_ids=order.object_ids, claim=claim,
+            ),
+            lambda made: scope.require(Batch, made["batch_id"]),
+        )  # fmt: skip
+        return str(batch.id)
+
+    async def _submit(self, stores: Stores, key: str) -> None:
+        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        await self._once(
+            stores,
+            key,
+            lambda claim: submit_batch(stores, scope, batch_id, claim=claim),
+            lambda made: replay_submission(scope, made["batch_id"]),
+        )
+
+    async def _cancel(self, stores: Stores, key: str) -> str:
+        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        batch = await cancel_batch(stores, scope, batch_id)
+        return "canceled" if batch.status in ("CANCELING", "CANCELED") else "ended"
+
+    async def _retry(self, stores: Stores, key: str) -> None:
+        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        await self._once(
+            stores,
+            key,
+            lambda claim: retry_batch(
+                stores, scope, batch_id, RetryChoice(RetryMode.ALL), claim=claim
+            ),
+            lambda made: replay_retry(scope, made),
+        )
+
+    async def _look(self, stores: Stores, key: str) -> str:
+        batch = await self._order.tenant.scope.require(Batch, self._order.batch_id or "")
+        return str(batch.status)

@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def simulate(*arguments: str) -> str:
+    """Run seeds in a process of their own, whose sets have one order; returns what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *arguments],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    return done.stdout
+
+
+def test_no_promise_is_broken_by_some_seeds() -> None:
+    said = simulate("--seeds", "10")
+
+    assert said.splitlines()[-1].startswith("10 seeds in ")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_no_promise_is_broken_by_200_seeds() -> None:
+    said = simulate("--seeds", "200")
+
+    assert said.splitlines()[-1].startswith("200 seeds in ")
+
+
+def test_a_seed_replays_exactly() -> None:
+    one, other = (simulate("--seed", "7", "--trace").splitlines()[:-1] for _ in range(2))
+
+    assert len(one) > 100
+    assert one == other
