@@ -88,6 +88,7 @@ class BatchRun:
         self._place: asyncio.Future[None] | None = None  # asked for, or ours and not yet in use
         self._committing = asyncio.Lock()
         self._renewed = float("-inf")
+        self._priority = batch.priority
 
     async def run(self) -> None:
         """Work until every block is terminal or the batch is another's; safe to cancel."""
@@ -122,7 +123,11 @@ class BatchRun:
         if moment - self._renewed < lease / _RENEWALS:
             return True
         self._renewed = moment
-        return await renew_batch(self._batch.id, self._batch.epoch, lease_seconds=lease)
+        held = await renew_batch(self._batch.id, self._batch.epoch, lease_seconds=lease)
+        if held is not None and held.priority != self._priority:
+            self._priority = held.priority
+            self._leave_place()  # it was asked for under the earlier priority
+        return held is not None
 
     async def _fill(self) -> bool:
         claimed = False
@@ -148,7 +153,7 @@ class BatchRun:
     def _has_place(self) -> bool:
         """Tell whether another block may be claimed; ask for a slot if there is none."""
         if self._place is None:
-            self._place = self._slots.ask(self._batch.namespace_id)
+            self._place = self._slots.ask(self._batch.namespace_id, self._priority)
         return self._place.done()
 
     def _leave_place(self) -> None:

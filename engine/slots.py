@@ -1,12 +1,28 @@
 """The blocks that one conductor may work on at a time, shared fairly between namespaces.
 
 A free slot goes to the namespace that holds the fewest: one with a million rows in fifty batches
-gets no more than one with a hundred rows in a single batch. The bound is also what keeps the memory
-of a conductor, and what it has in Ray's object store, from growing with the number of batches.
+gets no more than one with a hundred rows in a single batch. Among those that hold as many, the
+question that has waited longest is first, where a level of priority counts as five seconds of
+waiting: so priority orders the batches of a namespace, buys it nothing from its neighbours, and
+keeps no batch waiting for ever.
+
+The bound is also what keeps the memory of a conductor, and what it has in Ray's object store, from
+growing with the number of batches.
 """
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+PRIORITY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    namespace_id: str
+    since: float  # by the loop's clock, put earlier by its priority
+    place: "asyncio.Future[None]"
 
 
 class Slots:
@@ -15,12 +31,14 @@ class Slots:
     def __init__(self, total: int) -> None:
         self._free = total
         self._held: Counter[str] = Counter()
-        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self._waiting: list[_Question] = []
 
-    def ask(self, namespace_id: str) -> "asyncio.Future[None]":
+    def ask(self, namespace_id: str, priority: int = 0) -> "asyncio.Future[None]":
         """Return a future that is done once a slot is the caller's; `give_back` ends that."""
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((namespace_id, place))
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[None] = loop.create_future()
+        since = loop.time() - priority * PRIORITY_SECONDS
+        self._waiting.append(_Question(namespace_id, since, place))
         self._grant()
         return place
 
@@ -35,15 +53,13 @@ class Slots:
         if place.done():
             self.give_back(namespace_id)
         else:
-            self._waiting.remove((namespace_id, place))
+            self._waiting = [question for question in self._waiting if question.place is not place]
             place.cancel()
 
     def _grant(self) -> None:
         while self._free and self._waiting:
-            # The first of those that hold the fewest: `min` keeps the order in which they came.
-            chosen = min(self._waiting, key=lambda waiting: self._held[waiting[0]])
+            chosen = min(self._waiting, key=lambda one: (self._held[one.namespace_id], one.since))
             self._waiting.remove(chosen)
-            namespace_id, place = chosen
             self._free -= 1
-            self._held[namespace_id] += 1
-            place.set_result(None)
+            self._held[chosen.namespace_id] += 1
+            chosen.place.set_result(None)

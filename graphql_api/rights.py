@@ -107,6 +107,7 @@ ROOT_FIELDS: Final[dict[str, Right]] = {
     "Mutation.rotateApiKey": Right.ADMIN,
     "Mutation.rotateWebhookSecret": Right.WRITE,
     "Mutation.retryBatch": Right.WRITE,
+    "Mutation.setBatchPriority": Right.WRITE,
     "Mutation.submitBatch": Right.WRITE,
     "Mutation.testWebhook": Right.WRITE,
     "Mutation.triggerSchedule": Right.WRITE,

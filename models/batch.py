@@ -100,6 +100,8 @@ class Batch(Namespaced):
     hold: Hold | None = None  # its open blocks carry `held` then; see `models.holding`
     error_message: str | None = None
     counts: Counts = Counts()
+    priority: int = 0  # -10 to 10
+    turn_at: datetime = LONG_AGO  # its place among those that wait; see `models.turns`
     members_revision: int = 0
     submission: str | None = None  # whose blocks count; each submit attempt has its own
     include_processing_history: bool = False
@@ -233,13 +235,14 @@ async def claim_batch(
     return Batch.model_validate(row), event
 
 
-async def renew_batch(batch_id: str, epoch: int, *, lease_seconds: float) -> bool:
-    """Keep a batch that we still hold; False when another epoch has it."""
-    result = await Batch.get_pymongo_collection().update_one(
+async def renew_batch(batch_id: str, epoch: int, *, lease_seconds: float) -> Batch | None:
+    """Keep a batch that we still hold, and return it; None when another epoch has it."""
+    row = await Batch.get_pymongo_collection().find_one_and_update(
         {"_id": batch_id, "epoch": epoch, "status": str(BatchStatus.PROCESSING)},
         [{"$set": {"lease_until": server_time_in(lease_seconds)}}],
+        return_document=ReturnDocument.AFTER,
     )
-    return result.matched_count == 1
+    return None if row is None else Batch.model_validate(row)
 
 
 _TRIED = ["$counts.rows_failed", "$counts.rows_skipped", "$counts.rows_succeeded"]
@@ -247,19 +250,43 @@ _MOSTLY_FAILED = {"$gt": [{"$multiply": [2, "$counts.rows_failed"]}, {"$add": _T
 
 
 async def read_due_batches(*, limit: int) -> list[str]:
-    """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing."""
+    """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing.
+
+    Each namespace's first comes before any namespace's second: those under way, then those that
+    wait, by their turn.
+    """
     live = {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]}
-    cursor = Batch.get_pymongo_collection().find(
-        {
-            "$or": [
-                {"status": live, "hold": None, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
-                {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
-                {"status": str(BatchStatus.CANCELING)},
-                {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},
-            ]
-        },
-        {"_id": 1},
-        limit=limit,
+    due = {
+        "$or": [
+            {"status": live, "hold": None, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
+            {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
+            {"status": str(BatchStatus.CANCELING)},
+            {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},
+        ]
+    }
+    cursor = await Batch.get_pymongo_collection().aggregate(
+        [
+            {"$match": due},
+            {
+                "$project": {
+                    "namespace_id": 1,
+                    "turn": {
+                        "waits": {"$eq": ["$status", str(BatchStatus.QUEUED)]},
+                        "at": "$turn_at",
+                        "id": "$_id",
+                    },
+                }
+            },
+            {
+                "$setWindowFields": {
+                    "partitionBy": "$namespace_id",
+                    "sortBy": {"turn": 1},
+                    "output": {"place": {"$documentNumber": {}}},
+                }
+            },
+            {"$sort": {"place": 1, "turn": 1}},
+            {"$limit": limit},
+        ]
     )
     return [row["_id"] async for row in cursor]
 

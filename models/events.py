@@ -30,6 +30,7 @@ class EventType(StrEnum):
     BATCH_HANDED_OVER = "batch.handed_over"  # a lease ran out; the next epoch goes on
     BATCH_PAUSED = "batch.paused"
     BATCH_RESUMED = "batch.resumed"
+    BATCH_PRIORITY_SET = "batch.priority_set"
     BATCH_CANCELING = "batch.canceling"
     BATCH_CANCELED = "batch.canceled"
     BATCH_COMPLETED = "batch.completed"

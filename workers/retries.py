@@ -21,8 +21,9 @@ from models.reopening import (
 )
 from models.scope import Scope
 from models.states import RETRYABLE, BatchStatus
-from models.stored import LONG_AGO
+from models.stored import LONG_AGO, now
 from models.stores import Stores
+from models.turns import turn_of
 from workers.batches import MAX_OBJECT_IDS
 from workers.lifecycle import require_active
 from workers.reopening import Reopening, RetryChoice, plan_reopening
@@ -183,6 +184,7 @@ async def _queue(session: Session, batch: Batch, plan: Reopening, choice: RetryC
                 "error_message": None,
                 "finished_at": None,
                 "lease_until": LONG_AGO,
+                "turn_at": turn_of(now(), batch.priority),
                 "blocks_open": len(plan.blocks),
             },
             "$inc": {"retries": 1, "blocks_total": len(plan.added), **undone},

@@ -5,12 +5,13 @@ from typing import Final
 
 from models.batch import Batch, Reason
 from models.database import Session
-from models.errors import IllegalTransition
+from models.errors import IllegalTransition, InvalidInput
 from models.events import Event
 from models.holding import hold_batch, lift_hold
 from models.scope import Scope
 from models.states import HOLDABLE
 from models.stores import Stores
+from models.turns import HIGHEST_PRIORITY, LOWEST_PRIORITY, set_priority
 from workers.transitions import announce_status
 
 _PAUSED: Final = "Paused: no further block is begun until resumeBatch."
@@ -45,6 +46,33 @@ async def resume_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
         return await lift_hold(session, batch_id, waits)
 
     return await _change(stores, scope, batch_id, work)
+
+
+async def set_batch_priority(stores: Stores, scope: Scope, batch_id: str, priority: int) -> Batch:
+    """Let a batch be handed over, and its blocks be begun, earlier or later than others.
+
+    Raises:
+        NotFound: no such batch.
+        InvalidInput: no such priority.
+        IllegalTransition: it is a draft, is being canceled, or has ended.
+    """
+    require_priority(priority)
+    await _require_steerable(scope, batch_id)
+
+    async def work(session: Session) -> Event | None:
+        return await set_priority(session, batch_id, priority)
+
+    return await _change(stores, scope, batch_id, work)
+
+
+def require_priority(priority: int) -> None:
+    """Refuse a priority that there is not; raises InvalidInput."""
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise InvalidInput(
+            f"A priority is {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {priority}.",
+            path=("priority",),
+            hint="Higher goes first; 0 is usual.",
+        )
 
 
 async def _require_steerable(scope: Scope, batch_id: str) -> Batch:

@@ -21,7 +21,9 @@ from models.states import BatchStatus, BlockStatus, Lifecycle
 from models.stores import Stores
 from models.task import Task, TaskType
 from models.traces import traceparent
+from models.turns import turn_of
 from workers.lifecycle import require_active
+from workers.steering import require_priority
 from workers.transitions import announce_status
 
 _TRIES = 3  # flatten again when objects were added meanwhile
@@ -67,15 +69,18 @@ async def submit_batch(
     *,
     include_processing_history: bool = False,
     reuse: bool = True,
+    priority: int = 0,
     claim: Claim | None = None,
 ) -> Submission:
     """Flatten a draft and queue it; a batch that was submitted before answers as it did then.
 
     Raises:
         NotFound, EmptyBatch, NothingToRun, InvalidMapping, CollectionCycle: nothing changed.
+        InvalidInput: no such priority.
         Conflict: objects kept being added while it was flattened.
         StoreUnavailable: nothing changed; try again.
     """
+    require_priority(priority)
     held = claim or Claim()
     for _ in range(_TRIES):
         batch = await scope.require(Batch, batch_id, path=("batchId",))
@@ -85,6 +90,7 @@ async def submit_batch(
             return answer
         batch.include_processing_history = include_processing_history
         batch.reuse = reuse
+        batch.priority = priority
         submission = new_id("sub")
         tiers = await _plan_tiers(scope, batch)
         manifest = await _writer(stores, batch, submission, write=True).write(tiers[0])
@@ -187,6 +193,8 @@ def _queued_values(
         "submission": submission,
         "include_processing_history": batch.include_processing_history,
         "reuse": batch.reuse,
+        "priority": batch.priority,
+        "turn_at": turn_of(task.created_at, batch.priority),
         "tiers": [
             Tier(number=number, collection_ids=[c.id for c in tier]).model_dump()
             for number, tier in enumerate(tiers)

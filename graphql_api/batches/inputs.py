@@ -46,6 +46,9 @@ class SubmitBatchInput:
         description="Whether a row is spared that yielded its documents before, from the same "
         "inputs by the same extractor and parameters.",
     )
+    priority: int = strawberry.field(
+        default=0, description="-10 to 10; higher goes first, see setBatchPriority."
+    )
     idempotency_key: str | None = key_field()
 
 
@@ -68,6 +71,14 @@ class ResumeBatchInput:
     """Input of resumeBatch."""
 
     batch_id: strawberry.ID = strawberry.field(description="The batch.")
+
+
+@strawberry.input(description="A batch that is to go earlier or later.")
+class SetBatchPriorityInput:
+    """Input of setBatchPriority."""
+
+    batch_id: strawberry.ID = strawberry.field(description="The batch.")
+    priority: int = strawberry.field(description="-10 to 10; higher goes first.")
 
 
 @strawberry.input(description="An ended batch to be tried again, or a part of it.")

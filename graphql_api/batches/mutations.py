@@ -120,6 +120,7 @@ class BatchMutation:
                     input.batch_id,
                     include_processing_history=input.include_processing_history,
                     reuse=input.reuse,
+                    priority=input.priority,
                     claim=claim,
                 ),
                 lambda made: replay_submission(scope, made["batch_id"]),

@@ -94,6 +94,14 @@ class ResumeBatchPayload(Payload):
     user_errors: list[UserError] = strawberry.field(description="Why it cannot go on.")
 
 
+@strawberry.type(description="Answer to setBatchPriority.")
+class SetBatchPriorityPayload(Payload):
+    """What came of it."""
+
+    batch: Batch | None = strawberry.field(description="The batch as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why its priority stays.")
+
+
 @strawberry.type(description="Answer to retryBatch.")
 class RetryBatchPayload:
     """What came of it."""

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import strawberry
 
-from graphql_api.batches.inputs import PauseBatchInput, ResumeBatchInput
-from graphql_api.batches.payloads import PauseBatchPayload, ResumeBatchPayload
+from graphql_api.batches.inputs import PauseBatchInput, ResumeBatchInput, SetBatchPriorityInput
+from graphql_api.batches.payloads import (
+    PauseBatchPayload,
+    ResumeBatchPayload,
+    SetBatchPriorityPayload,
+)
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
 from graphql_api.errors import user_error
 from models.errors import StrataError
 from workers.doorbell import ring
-from workers.steering import pause_batch, resume_batch
+from workers.steering import pause_batch, resume_batch, set_batch_priority
 
 
 @strawberry.type
@@ -50,3 +54,21 @@ class SteeringMutation:
             return ResumeBatchPayload(batch=None, user_errors=[user_error(error)])
         await asyncio.to_thread(ring, batch.id)
         return ResumeBatchPayload(batch=show_batch(batch), user_errors=[])
+
+    @strawberry.mutation(
+        description="Give a batch another priority. Of a namespace's batches that wait, the one "
+        "with the highest is taken first, but a level counts no more than ten minutes of waiting; "
+        "of those under way, its units of work begin first. Between namespaces it buys nothing."
+    )
+    async def set_batch_priority(
+        self,
+        info: Info,
+        input: Annotated[SetBatchPriorityInput, strawberry.argument(description="Which.")],
+    ) -> SetBatchPriorityPayload | None:
+        """Set the priority of a batch."""
+        stores, scope = info.context.stores, info.context.scope
+        try:
+            batch = await set_batch_priority(stores, scope, input.batch_id, input.priority)
+        except StrataError as error:
+            return SetBatchPriorityPayload(batch=None, user_errors=[user_error(error)])
+        return SetBatchPriorityPayload(batch=show_batch(batch), user_errors=[])

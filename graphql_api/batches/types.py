@@ -56,6 +56,7 @@ class Batch(Node):
     sequence: BigInt = strawberry.field(description="Number of its latest event.")
     error_message: str | None = strawberry.field(description="Why it did not end COMPLETED.")
     retries: int = strawberry.field(description="How often it was opened again after its end.")
+    priority: int = strawberry.field(description="-10 to 10; higher goes first.")
     include_processing_history: bool = strawberry.field(
         description="Whether its documents record each enrichment."
     )
@@ -183,6 +184,7 @@ def show_batch(model: BatchModel) -> Batch:
         sequence=BigInt(model.sequence),
         error_message=model.error_message,
         retries=model.retries,
+        priority=model.priority,
         include_processing_history=model.include_processing_history,
         task_id=None if model.task_id is None else strawberry.ID(model.task_id),
         created_at=DateTime(model.created_at),

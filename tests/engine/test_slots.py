@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from engine.inline_pool import InlinePools
 from engine.slots import Slots
 from models.batch import Batch
@@ -11,6 +13,7 @@ from tests.engine.batches import make_run, reread, submitted, texts_in, with_eng
 from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 from workers.namespaces import open_namespace
+from workers.steering import set_batch_priority
 
 
 async def test_a_free_slot_goes_to_whoever_holds_the_fewest() -> None:
@@ -36,6 +39,46 @@ async def test_equals_are_served_in_the_order_they_came() -> None:
 
     slots.give_back("a")
     assert second.done()
+
+
+async def test_a_namespaces_most_urgent_is_served_first() -> None:
+    slots = Slots(1)
+    slots.ask("busy")
+    usual, low, high = (slots.ask("a", priority) for priority in (0, -1, 3))
+
+    for served in (high, usual, low):
+        assert not served.done()
+        slots.give_back("busy" if served is high else "a")
+        assert served.done()
+
+
+async def test_priority_buys_nothing_from_a_namespace_that_holds_less() -> None:
+    slots = Slots(2)
+    slots.ask("urgent", 10)
+    slots.ask("urgent", 10)
+    urgent, modest = slots.ask("urgent", 10), slots.ask("modest", -10)
+
+    slots.give_back("urgent")
+
+    assert (urgent.done(), modest.done()) == (False, True)
+
+
+async def test_the_least_urgent_is_overtaken_for_so_long_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.slots.PRIORITY_SECONDS", 0.01)
+    slots = Slots(1)
+    slots.ask("a", 10)
+    least, overtaken = slots.ask("a", -10), 0
+
+    async with asyncio.timeout(5):
+        while not least.done():
+            slots.ask("a", 10)
+            slots.give_back("a")
+            overtaken += 1
+            await asyncio.sleep(0.01)
+
+    assert overtaken > 5
 
 
 async def test_what_is_withdrawn_takes_nothing_away() -> None:
@@ -72,6 +115,27 @@ async def test_a_namespace_with_many_batches_does_not_starve_another(
     assert (await reread(little)).counts.documents_written == 4
     assert meanwhile <= 3 * 4 + 4  # with one queue for all it would be eight for each of its blocks
     assert await _done(many) == 32
+
+
+async def test_the_blocks_of_the_more_urgent_batch_begin_first(
+    stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
+) -> None:
+    single = with_engine(stores, block_rows=1, lease_seconds=0.2)
+    usual, made_urgent = [await _batch(single, namespace.id) for _ in range(2)]
+    slots = Slots(1)
+
+    run = asyncio.create_task((await make_run(single, usual, inline, slots)).run())
+    other = asyncio.create_task((await make_run(single, made_urgent, inline, slots)).run())
+    async with asyncio.timeout(40):
+        while not await _done([usual]):
+            await asyncio.sleep(0)
+        await set_batch_priority(single, namespace.scope, made_urgent.id, 10)
+        await other
+        left = (await reread(usual)).blocks_open
+        await run
+
+    assert left >= 1  # in turns there would be at most one block left to begin
+    assert await _done([usual, made_urgent]) == 8
 
 
 async def _batch(stores: Stores, namespace_id: str) -> Batch:

@@ -151,6 +151,8 @@ async def test_lives_the_life_of_a_batch(stack: Any, receiver: Receiver) -> None
     assert deleted["deletedBatchId"] == spare
     for operation in ("pauseBatch", "resumeBatch"):
         assert await api.refused(operation, batchId=batch_id) == "ILLEGAL_TRANSITION"
+    first = {"batchId": batch_id, "priority": 10}
+    assert await api.refused("setBatchPriority", **first) == "ILLEGAL_TRANSITION"
     canceled = await api.ask("cancelBatch", batchId=batch_id)
     assert canceled["batch"]["status"] == "COMPLETED"
     assert await api.refused("retryBatch", batchId=batch_id) == "ILLEGAL_TRANSITION"

@@ -29,6 +29,19 @@ async def test_a_batch_is_paused_and_resumed(caller: GraphQL, namespace: Namespa
     assert resumed["batch"] == {"status": "PROCESSING", "pausedAt": None, "reason": None}
 
 
+async def test_a_batch_has_another_priority(caller: GraphQL, namespace: NamespaceOfTest) -> None:
+    batch = await run_batch(namespace)
+    query = f"""mutation($id: ID!, $priority: Int!) {{
+      setBatchPriority(input: {{batchId: $id, priority: $priority}}) {{
+        batch {{ priority }} {ERRORS} }} }}"""
+
+    changed = await call(caller, query, id=batch.id, priority=7)
+    refused = await call(caller, query, id=batch.id, priority=11)
+
+    assert changed["batch"] == {"priority": 7}
+    assert codes(refused) == [("INVALID_INPUT", ["priority"])]
+
+
 @pytest.mark.parametrize("mutation", ["pauseBatch", "resumeBatch"])
 async def test_what_cannot_be_steered_says_why(
     caller: GraphQL, namespace: NamespaceOfTest, mutation: str

@@ -91,14 +91,16 @@ async def open_job(
     objects: int = 3,
     rows: list[Any] | None = None,
     collections: int = 1,
+    name: str = "objects",
 ) -> Job:
     """Open a bucket with objects, a chain of collections and a draft over all of them."""
-    bucket = await open_bucket(scope, "objects", description="", fields=[])
+    bucket = await open_bucket(scope, name, description="", fields=[])
     chain: list[Collection] = []
     for number in range(collections):
         reads = [chain[-1].id] if chain else []
         source = Source(bucket_id=None if chain else bucket.id, collection_ids=reads)
-        chain.append(await open_collection(scope, make_draft(source, f"collection {number}")))
+        draft = make_draft(source, f"collection {number} of {name}")
+        chain.append(await open_collection(scope, draft))
     metadata = rows if rows is not None else [{"number": number} for number in range(objects)]
     object_ids = await add_objects_to(stores, scope, bucket, metadata)
     batch = await open_batch(

@@ -1,6 +1,7 @@
 """Batches that are paused, resumed and given another order on their way."""
 
 import asyncio
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,7 @@ from engine.pools import Pool, ProgressClock
 from engine.spec import Extraction
 from models.batch import Batch
 from models.ending import end_tasks
-from models.errors import IllegalTransition, NotFound
+from models.errors import IllegalTransition, InvalidInput, NotFound
 from models.fields import ExtractorChoice
 from models.schedule import Schedule, ScheduleRun
 from models.states import BatchStatus
@@ -19,7 +20,8 @@ from tests.factories import make_batch, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import Job, inline_engine, open_job, submit, with_engine
 from workers.batches import cancel_batch, reconcile
-from workers.steering import pause_batch, resume_batch
+from workers.steering import pause_batch, resume_batch, set_batch_priority
+from workers.submissions import submit_batch
 from workers.sweeps import sweep
 
 
@@ -178,6 +180,35 @@ async def test_a_paused_batch_can_be_canceled(
     assert (await job.batch()).counts.documents_written == 0
 
 
+async def test_the_sweep_hands_the_more_urgent_batch_over_first(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    jobs = [await open_job(stores, namespace.scope, objects=1, name=str(n)) for n in range(3)]
+    for job, priority in zip(jobs, (0, 0, 2), strict=True):
+        await submit_batch(stores, job.scope, job.batch_id, priority=priority)
+    await set_batch_priority(stores, namespace.scope, jobs[1].batch_id, 5)
+
+    async with inline_engine(stores) as engine:
+        await sweep(stores, engine)
+
+    handed = [batch_id for batch_id, _ in engine.handed]
+    assert handed == [jobs[1].batch_id, jobs[2].batch_id, jobs[0].batch_id]
+
+
+@pytest.mark.parametrize("priority", [-11, 11])
+async def test_a_priority_that_there_is_not_is_refused(
+    stores: Stores, namespace: NamespaceOfTest, priority: int
+) -> None:
+    job = await open_job(stores, namespace.scope, objects=1)
+
+    with pytest.raises(InvalidInput, match="-10 to 10") as refused:
+        await submit_batch(stores, job.scope, job.batch_id, priority=priority)
+    assert (refused.value.path, (await job.batch()).status) == (("priority",), "DRAFT")
+    await submit(stores, job)
+    with pytest.raises(InvalidInput, match="-10 to 10"):
+        await set_batch_priority(stores, job.scope, job.batch_id, priority)
+
+
 @pytest.mark.parametrize("status", sorted(set(BatchStatus) - {"QUEUED", "PROCESSING"}))
 async def test_only_what_waits_or_runs_is_steered(
     stores: Stores, namespace: NamespaceOfTest, status: BatchStatus
@@ -185,7 +216,8 @@ async def test_only_what_waits_or_runs_is_steered(
     batch = make_batch(namespace.id, status=status)
     await store(batch)
 
-    for change in (pause_batch, resume_batch):
+    urgent = partial(set_batch_priority, priority=3)
+    for change in (pause_batch, resume_batch, urgent):
         with pytest.raises(IllegalTransition, match=f"is {status}") as refused:
             await change(stores, namespace.scope, batch.id)
         assert (refused.value.path, bool(refused.value.hint)) == (("batchId",), True)
