@@ -252,8 +252,8 @@ _MOSTLY_FAILED = {"$gt": [{"$multiply": [2, "$counts.rows_failed"]}, {"$add": _T
 async def read_due_batches(*, limit: int) -> list[str]:
     """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing.
 
-    Each namespace's first comes before any namespace's second: those under way, then those that
-    wait, by their turn.
+    Each namespace's first comes before any namespace's second, both of those that wait, by their
+    turn, and of those under way.
     """
     live = {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]}
     due = {
@@ -268,24 +268,18 @@ async def read_due_batches(*, limit: int) -> list[str]:
         [
             {"$match": due},
             {
-                "$project": {
-                    "namespace_id": 1,
-                    "turn": {
-                        "waits": {"$eq": ["$status", str(BatchStatus.QUEUED)]},
-                        "at": "$turn_at",
-                        "id": "$_id",
-                    },
-                }
-            },
-            {
                 "$setWindowFields": {
-                    "partitionBy": "$namespace_id",
-                    "sortBy": {"turn": 1},
+                    "partitionBy": {
+                        "namespace": "$namespace_id",
+                        "waits": {"$eq": ["$status", str(BatchStatus.QUEUED)]},
+                    },
+                    "sortBy": {"turn_at": 1},
                     "output": {"place": {"$documentNumber": {}}},
                 }
             },
-            {"$sort": {"place": 1, "turn": 1}},
+            {"$sort": {"place": 1, "turn_at": 1, "_id": 1}},
             {"$limit": limit},
+            {"$project": {"_id": 1}},
         ]
     )
     return [row["_id"] async for row in cursor]

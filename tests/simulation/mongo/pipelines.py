@@ -1,5 +1,6 @@
 """Runs aggregation pipelines, and the projections and orders of queries."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +25,8 @@ def aggregate(rows: Iterable[Row], stages: Sequence[Row], now: datetime) -> list
             found = _group(found, value, now)
         elif name == "$project":
             found = [project(row, value) for row in found]
+        elif name == "$setWindowFields":
+            found = _number(found, value, now)
         elif name == "$sort":
             found = sort_rows(found, list(value.items()))
         elif name == "$limit":
@@ -47,6 +50,20 @@ def _group(rows: Iterable[Row], stage: Row, now: datetime) -> list[dict[str, Any
         }
         for key, members in groups.values()
     ]
+
+
+def _number(rows: Iterable[Row], stage: Row, now: datetime) -> list[dict[str, Any]]:
+    """Give each row its number, from 1, in the order of its part."""
+    ((field, how),) = stage["output"].items()
+    if how != {"$documentNumber": {}}:
+        raise Unsupported(f"the window {how}")
+    numbers: Counter[tuple[Any, ...]] = Counter()
+    numbered = []
+    for row in sort_rows(rows, list(stage["sortBy"].items())):
+        part = order_of(evaluate(stage["partitionBy"], row, now))
+        numbers[part] += 1
+        numbered.append({**row, field: numbers[part]})
+    return numbered
 
 
 def _accumulate(how: Row, rows: list[Row], now: datetime) -> Any:
