@@ -66,7 +66,16 @@ class Database:
 
 
 async def open_database(settings: MongoSettings, *, build_indexes: bool = False) -> Database:
-    """Connect, refuse a standalone server, bind the models.
+    """Connect, and bind the models of this process; raises what `connect` does."""
+    database = await connect(settings)
+    await beanie.init_beanie(
+        database=database.handle, document_models=list(MODELS), skip_indexes=not build_indexes
+    )
+    return database
+
+
+async def connect(settings: MongoSettings) -> Database:
+    """Connect, and refuse a standalone server.
 
     Raises:
         Misconfigured: no URL is set, or the server is no replica set.
@@ -93,8 +102,4 @@ async def open_database(settings: MongoSettings, *, build_indexes: bool = False)
             "MongoDB is a standalone server, which has no transactions.",
             hint="Start mongod with --replSet and run rs.initiate().",
         )
-    database = Database(client, settings.database)
-    await beanie.init_beanie(
-        database=database.handle, document_models=list(MODELS), skip_indexes=not build_indexes
-    )
-    return database
+    return Database(client, settings.database)

@@ -200,6 +200,7 @@ class Settings(BaseSettings):
 
     data: Path = Path(".strata")
     admin_key: SecretStr | None = None
+    sealing_keys: SecretStr | None = None  # separated by spaces; the first seals, each opens
     log_format: LogFormat = "auto"  # JSON unless at a terminal
     log_level: LogLevel | None = None  # in place of what each process writes
     mongo: MongoSettings = MongoSettings()

@@ -9,6 +9,7 @@ from models.bus import Bus
 from models.cache import AnswerCache
 from models.database import Database, open_database
 from models.egress import Egress, open_egress
+from models.sealing import Seal
 from models.settings import Settings
 from models.vectors import VectorStore, open_vectors
 
@@ -24,6 +25,11 @@ class Stores:
     vectors: VectorStore
     egress: Egress
     answers: AnswerCache
+
+    @property
+    def seal(self) -> Seal:
+        """What keeps secrets unreadable in MongoDB."""
+        return Seal(self.settings.sealing_keys)
 
 
 @asynccontextmanager

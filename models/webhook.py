@@ -61,11 +61,11 @@ def public_type(entry: Entry) -> WebhookEventType | None:
 
 
 class WebhookSecret(BaseModel):
-    """A signing secret; its end is set when another takes its place."""
+    """A signing secret, sealed; its end is set when another takes its place."""
 
     model_config = ConfigDict(frozen=True)
 
-    value: str
+    sealed: str
     created_at: datetime = Field(default_factory=now)
     expires_at: datetime | None = None
 
@@ -99,6 +99,11 @@ class Webhook(Namespaced):
 
         name = "webhooks"
         indexes: ClassVar = [IndexModel([("namespace_id", 1), ("_id", 1)], name="namespace")]
+
+    @property
+    def live_secrets(self) -> list[WebhookSecret]:
+        """Those that sign, the newest first."""
+        return [one for one in self.secrets if one.live]
 
     @property
     def probing(self) -> bool:

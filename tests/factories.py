@@ -205,7 +205,7 @@ def make_webhook(namespace_id: str, **values: Any) -> Webhook:
             "id": new_id("whk"),
             "namespace_id": namespace_id,
             "url": "https://hooks.example/",
-            "secrets": [WebhookSecret(value="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
+            "secrets": [WebhookSecret(sealed="nobody opens it")],
         },
         values,
     )

@@ -7,7 +7,6 @@ position and, for a batch, its sequence.
 """
 
 import base64
-import hashlib
 import hmac
 import random
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ from models.delivery import (
     read_body,
 )
 from models.egress import Answer
-from models.errors import AddressRefused, AddressUnavailable
+from models.errors import AddressRefused, AddressUnavailable, Misconfigured
 from models.events import Entry, Event
 from models.ids import new_id
 from models.logs import bound
@@ -41,7 +40,6 @@ from models.webhook import (
     DISABLE_AFTER_DAYS,
     Webhook,
     WebhookEventType,
-    WebhookSecret,
     disable_webhook,
     note_failure,
     note_success,
@@ -49,7 +47,7 @@ from models.webhook import (
     read_enabled_webhooks,
 )
 
-SECRET_PREFIX: Final = "whsec_"
+SECRET_PREFIX: Final = "whsec_"  # and base64, of 24 to 64 random bytes
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 # Before the first attempt, the second, and so on: 75.6 hours in all.
@@ -163,13 +161,12 @@ async def enqueue_test(session: Session, webhook: Webhook) -> Delivery:
     return delivery
 
 
-def sign(secrets: Sequence[WebhookSecret], event_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signatures of a body, one for each live secret."""
+def sign(secrets: Sequence[str], event_id: str, timestamp: int, body: bytes) -> str:
+    """Return the signatures of a body, one for each secret."""
     content = f"{event_id}.{timestamp}.".encode() + body
     digests = [
-        hmac.digest(base64.b64decode(one.value.removeprefix(SECRET_PREFIX)), content, "sha256")
+        hmac.digest(base64.b64decode(one.removeprefix(SECRET_PREFIX)), content, "sha256")
         for one in secrets
-        if one.live
     ]
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
@@ -204,17 +201,10 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
 
 async def _send(stores: Stores, webhook: Webhook, delivery: Delivery, body: bytes) -> Attempt:
     moment = now()
-    timestamp = int(moment.timestamp())
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": delivery.event_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(webhook.secrets, delivery.event_id, timestamp, body),
-    }
-    if (trace := traceparent()) is not None:
-        headers["traceparent"] = trace
-    attempt = Attempt(at=moment, url=webhook.url, request_headers=headers)
+    attempt = Attempt(at=moment, url=webhook.url, request_headers={})
     try:
+        headers = _headers(stores, webhook, delivery, body, moment)
+        attempt = attempt.model_copy(update={"request_headers": headers})
         answer = await stores.egress.post(
             webhook.url,
             body,
@@ -222,10 +212,27 @@ async def _send(stores: Stores, webhook: Webhook, delivery: Delivery, body: byte
             seconds=stores.settings.webhooks.timeout_seconds,
             keep=_READ_BYTES,
         )
-    except (AddressRefused, AddressUnavailable) as error:
+    except (AddressRefused, AddressUnavailable, Misconfigured) as error:
         spent = (now() - moment).total_seconds()
         return attempt.model_copy(update={"error": error.message, "seconds": spent})
     return attempt.model_copy(update=_logged(answer))
+
+
+def _headers(
+    stores: Stores, webhook: Webhook, delivery: Delivery, body: bytes, moment: datetime
+) -> dict[str, str]:
+    """Return the headers of a request; raises Misconfigured when a secret cannot be opened."""
+    timestamp = int(moment.timestamp())
+    live = [stores.seal.open(one.sealed) for one in webhook.live_secrets]
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": delivery.event_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(live, delivery.event_id, timestamp, body),
+    }
+    if (trace := traceparent()) is not None:
+        headers["traceparent"] = trace
+    return headers
 
 
 def _logged(answer: Answer) -> dict[str, Any]:
@@ -277,13 +284,3 @@ async def _judge(stores: Stores, webhook: Webhook, attempt: Attempt) -> None:
         return
     if await stores.database.transaction(lambda session: disable_webhook(session, failed, reason)):
         await stores.bus.announce_log(webhook.namespace_id)
-
-
-def new_secret(random_bytes: bytes) -> WebhookSecret:
-    """Return a secret in its public form."""
-    return WebhookSecret(value=SECRET_PREFIX + base64.b64encode(random_bytes).decode())
-
-
-def fingerprint(secret: WebhookSecret) -> str:
-    """Return what tells secrets apart without giving one away."""
-    return hashlib.sha256(secret.value.encode()).hexdigest()[:12]

@@ -1,5 +1,6 @@
 """What clients do with webhooks: create, change, remove, rotate, test, deliver again."""
 
+import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from models.ids import new_id
 from models.scope import Scope
 from models.stored import now
 from models.stores import Stores
-from models.webhook import Webhook, WebhookEventType
-from workers.deliveries import enqueue_test, new_secret
+from models.webhook import Webhook, WebhookEventType, WebhookSecret
+from workers.deliveries import SECRET_PREFIX, enqueue_test
 from workers.names import require_text
 
 MAX_WEBHOOKS: Final = 100  # of a namespace
@@ -53,6 +54,7 @@ async def open_webhook(
         AddressRefused: the address may not be called.
         NotFound: a filter names what is not there.
         InvalidInput: a value is too long, or there are too many webhooks.
+        Misconfigured: there is no key to seal its secret with.
     """
     if draft.url is None:
         raise InvalidInput("A webhook needs an address.", path=("url",))
@@ -65,7 +67,7 @@ async def open_webhook(
         {
             "id": new_id("whk"),
             "namespace_id": scope.namespace_id,
-            "secrets": [new_secret(secrets.token_bytes(_SECRET_BYTES))],
+            "secrets": [_new_secret(stores)],
             **draft.values(),
         }
     )
@@ -111,13 +113,16 @@ async def remove_webhook(stores: Stores, scope: Scope, webhook_id: str) -> None:
     await Delivery.get_pymongo_collection().delete_many({"webhook_id": webhook_id})
 
 
-async def rotate_secret(scope: Scope, webhook_id: str, *, overlap: timedelta) -> Webhook:
+async def rotate_secret(
+    stores: Stores, scope: Scope, webhook_id: str, *, overlap: timedelta
+) -> Webhook:
     """Give a webhook another secret; both sign until the overlap is over.
 
     Raises:
         NotFound: no such webhook.
         InvalidInput: the overlap is negative or longer than a week.
         Conflict: somebody else rotated at the same moment.
+        Misconfigured: there is no key to seal the secret with.
     """
     if not timedelta() <= overlap <= MAX_OVERLAP:
         raise InvalidInput(
@@ -128,15 +133,15 @@ async def rotate_secret(scope: Scope, webhook_id: str, *, overlap: timedelta) ->
     ending = now() + overlap
     kept = [
         one.model_copy(update={"expires_at": min(one.expires_at or ending, ending)})
-        for one in webhook.secrets
-        if one.live and overlap
+        for one in webhook.live_secrets
+        if overlap
     ]
-    fresh = [new_secret(secrets.token_bytes(_SECRET_BYTES)), *kept]
+    fresh = [_new_secret(stores), *kept]
     rotated = await _update(
         scope,
         webhook_id,
         {"$set": {"secrets": [one.model_dump() for one in fresh], "updated_at": now()}},
-        {"secrets.0.value": webhook.secrets[0].value},
+        {"secrets.0.sealed": webhook.secrets[0].sealed},
     )
     if not rotated:
         raise Conflict("The secret was rotated at the same moment.", hint="Rotate it again.")
@@ -239,3 +244,8 @@ async def _update(
         {"_id": webhook_id, "namespace_id": scope.namespace_id, **(match or {})}, change
     )
     return result.matched_count == 1
+
+
+def _new_secret(stores: Stores) -> WebhookSecret:
+    public = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return WebhookSecret(sealed=stores.seal.close(public))

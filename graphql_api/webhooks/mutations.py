@@ -66,7 +66,7 @@ class WebhookMutation:
             return CreateWebhookPayload(webhook=None, secret=None, user_errors=[user_error(error)])
         return CreateWebhookPayload(
             webhook=show_webhook(done.value),
-            secret=done.value.secrets[0].value,
+            secret=stores.seal.open(done.value.secrets[0].sealed),
             user_errors=[],
             replayed=done.replayed,
         )
@@ -119,15 +119,18 @@ class WebhookMutation:
         input: Annotated[RotateWebhookSecretInput, strawberry.argument(description="Which.")],
     ) -> RotateWebhookSecretPayload | None:
         """Rotate a secret."""
+        stores, scope = info.context.stores, info.context.scope
         overlap = timedelta(seconds=input.overlap_seconds)
         try:
-            webhook = await rotate_secret(info.context.scope, input.webhook_id, overlap=overlap)
+            webhook = await rotate_secret(stores, scope, input.webhook_id, overlap=overlap)
         except StrataError as error:
             return RotateWebhookSecretPayload(
                 webhook=None, secret=None, user_errors=[user_error(error)]
             )
         return RotateWebhookSecretPayload(
-            webhook=show_webhook(webhook), secret=webhook.secrets[0].value, user_errors=[]
+            webhook=show_webhook(webhook),
+            secret=stores.seal.open(webhook.secrets[0].sealed),
+            user_errors=[],
         )
 
     @strawberry.mutation(description="Try a delivery again now, with ten attempts of its own.")

@@ -18,14 +18,17 @@ class Credentials:
     qdrant_api_key: str
     ray_token: str
     admin_key: str
+    sealing_key: str
 
 
 def open_credentials(folder: Path) -> Credentials:
     """Those of the folder; the caller owns it, so nobody else is making them at this moment."""
     path = folder / FILE
-    if not path.exists():
-        _write(path, _make())
-    return Credentials(**json.loads(path.read_text()))
+    known = json.loads(path.read_text()) if path.exists() else {}
+    found = Credentials(**{**asdict(_make()), **known})
+    if asdict(found) != known:  # the folder, or one of the secrets, is new
+        _write(path, found)
+    return found
 
 
 def _make() -> Credentials:
@@ -35,6 +38,7 @@ def _make() -> Credentials:
         qdrant_api_key=secrets.token_urlsafe(32),
         ray_token=secrets.token_hex(32),  # Ray asks for 64 hexadecimal digits
         admin_key=secrets.token_urlsafe(32),
+        sealing_key=secrets.token_urlsafe(32),
     )
 
 

@@ -13,6 +13,7 @@ VARIABLES = {
     "ray_address": "STRATA_RAY__ADDRESS",
     "ray_token": "STRATA_RAY__TOKEN",
     "admin_key": "STRATA_ADMIN_KEY",
+    "sealing_key": "STRATA_SEALING_KEYS",
 }
 
 
@@ -25,6 +26,7 @@ class Endpoints:
     qdrant_url: str
     s3_url: str
     admin_key: str = field(repr=False)
+    sealing_key: str = field(repr=False)
     qdrant_api_key: str | None = field(default=None, repr=False)
     s3_access_key: str | None = field(default=None, repr=False)
     s3_secret_key: str | None = field(default=None, repr=False)

@@ -120,6 +120,7 @@ class EmbeddedServers:
             ray_address=self._address(Ray.name) or None,
             ray_token=secrets.ray_token if Ray.name in self._servers else None,
             admin_key=secrets.admin_key,
+            sealing_key=secrets.sealing_key,
         )
 
     def _start(self, wanted: Callable[[LocalServer], bool]) -> Endpoints:

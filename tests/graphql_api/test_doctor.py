@@ -15,6 +15,7 @@ from graphql_api.commands.doctor.findings import Check, Finding, Level, examine
 from graphql_api.commands.doctor.machine import machine_checks
 from graphql_api.commands.doctor.plugins import plugin_checks
 from graphql_api.commands.doctor.report import show_findings
+from graphql_api.commands.doctor.sealing import sealing_checks
 from graphql_api.commands.doctor.servers import server_checks
 from models.embedded.loopback import HOST
 from models.embedded.mongo import OPEN_TRANSACTION_SECONDS
@@ -113,6 +114,28 @@ async def test_transactions_that_outlive_a_lease_are_a_doubt(
 
     assert finding.level is level
     assert ("transactionLifetimeLimitSeconds" in finding.remedy) == (level is Level.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "level"),
+    [
+        (None, None, Level.OK),
+        (None, f"mongodb://{NOBODY}", Level.ERROR),
+        ("too short", f"mongodb://{NOBODY}", Level.ERROR),
+        ("a-key-of-more-than-32-random-characters", f"mongodb://{NOBODY}", Level.OK),
+    ],
+)
+async def test_servers_of_others_need_a_key_that_seals(
+    tmp_path: Path, key: str | None, url: str | None, level: Level
+) -> None:
+    settings = make_settings(tmp_path).model_copy(
+        update={"sealing_keys": key and SecretStr(key), "mongo": MongoSettings(url=url)}
+    )
+
+    finding = await examine(one(sealing_checks(settings), "sealing key"))
+
+    assert finding.level is level
+    assert ("STRATA_SEALING_KEYS" in finding.remedy) == (level is Level.ERROR)
 
 
 @pytest.mark.parametrize("subject", ["mongo", "redis", "qdrant", "s3", "ray"])

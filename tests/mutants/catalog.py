@@ -215,7 +215,7 @@ _WEBHOOKS: Final = (
         (
             Edit(
                 "workers/deliveries.py",
-                'hmac.digest(base64.b64decode(one.value.removeprefix(SECRET_PREFIX)), content, "sha256")',
+                'hmac.digest(base64.b64decode(one.removeprefix(SECRET_PREFIX)), content, "sha256")',
                 "bytes(32)",
             ),
         ),
@@ -238,7 +238,13 @@ _WEBHOOKS: Final = (
     ),
     Mutant(
         "an old secret signs for ever",
-        (Edit("workers/deliveries.py", "        if one.live\n", ""),),
+        (
+            Edit(
+                "models/webhook.py",
+                "for one in self.secrets if one.live]",
+                "for one in self.secrets]",
+            ),
+        ),
         (f"{_DELIVERIES}::test_s38_both_secrets_sign_during_the_overlap_and_the_new_one_after_it",),
     ),
     Mutant(

@@ -4,10 +4,12 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
@@ -20,7 +22,6 @@ from models.webhook import (
     BREAKER_FAILURES,
     Webhook,
     WebhookEventType,
-    WebhookSecret,
     public_type,
 )
 from tests.fixtures.stores import NamespaceOfTest
@@ -59,6 +60,10 @@ async def reached(stores: Stores, receiver: Receiver) -> AsyncIterator[Stores]:
         yield changed
 
 
+def secret_of(stores: Stores, webhook: Webhook) -> str:
+    return stores.seal.open(webhook.secrets[0].sealed)
+
+
 def verify(webhook_secret: str, received: Received) -> Any:
     """Check a request as a receiver would, with the specification's own library."""
     return Verifier(webhook_secret).verify(received.body, received.headers)
@@ -87,7 +92,7 @@ async def test_a_batch_is_told_of_in_signed_requests(
 
     await deliver_due(reached, webhook.id)
 
-    told = [verify(webhook.secrets[0].value, one) for one in receiver.requests]
+    told = [verify(secret_of(reached, webhook), one) for one in receiver.requests]
     kinds = ["batch.queued", "batch.processing", "collection.documents.written"]
     kinds += ["collection.schema_changed", "tier.completed", "batch.completed"]
     assert sorted(one["type"] for one in told) == sorted(kinds)
@@ -375,12 +380,12 @@ async def test_s38_both_secrets_sign_during_the_overlap_and_the_new_one_after_it
     receiver.reply = answer(500)
     webhook = await hook(reached, namespace.scope, receiver)
     other = await hook(reached, namespace.scope, receiver)
-    old = webhook.secrets[0].value
+    old = secret_of(reached, webhook)
     await happen(reached, namespace.scope)
 
     await try_again(reached, webhook)
-    rotated = await rotate_secret(namespace.scope, webhook.id, overlap=timedelta(hours=1))
-    new = rotated.secrets[0].value
+    rotated = await rotate_secret(reached, namespace.scope, webhook.id, overlap=timedelta(hours=1))
+    new = secret_of(reached, rotated)
     await try_again(reached, webhook)
     ended = [rotated.secrets[0], rotated.secrets[1].model_copy(update={"expires_at": now()})]
     await Webhook.get_pymongo_collection().update_one(
@@ -391,12 +396,48 @@ async def test_s38_both_secrets_sign_during_the_overlap_and_the_new_one_after_it
     before, during, after = receiver.requests
     assert [verifies(old, one) for one in (before, during, after)] == [True, True, False]
     assert [verifies(new, one) for one in (before, during, after)] == [False, True, True]
-    assert not any(verifies(other.secrets[0].value, one) for one in receiver.requests)
+    assert not any(verifies(secret_of(reached, other), one) for one in receiver.requests)
     assert len({one.headers[IDS] for one in receiver.requests}) == 1
 
 
+async def test_no_secret_lies_readable_in_mongodb(
+    reached: Stores, receiver: Receiver, namespace: NamespaceOfTest
+) -> None:
+    webhook = await hook(reached, namespace.scope, receiver)
+    await happen(reached, namespace.scope)
+    await deliver_due(reached, webhook.id)
+    secret = secret_of(reached, webhook).removeprefix("whsec_")
+
+    written = [
+        repr(row)
+        for name in await reached.database.handle.list_collection_names()
+        async for row in reached.database.handle[name].find({"namespace_id": namespace.id})
+    ]
+
+    assert any(webhook.id in row for row in written)
+    assert not [row for row in written if secret in row]
+
+
+async def test_a_courier_without_the_key_says_so_and_tries_again_later(
+    reached: Stores, receiver: Receiver, namespace: NamespaceOfTest
+) -> None:
+    webhook = await hook(reached, namespace.scope, receiver)
+    await happen(reached, namespace.scope)
+    other_key = {"sealing_keys": SecretStr("another-key-of-more-than-32-characters")}
+    blind = replace(reached, settings=reached.settings.model_copy(update=other_key))
+
+    await deliver_due(blind, webhook.id)
+
+    assert not receiver.requests
+    (waiting,) = await deliveries(namespace.scope, webhook)
+    assert waiting.status is DeliveryStatus.PENDING
+    assert "sealed with a key that is not here" in (waiting.log[-1].error or "")
+    await try_again(reached, webhook)
+    assert len(receiver.requests) == 1
+
+
 def test_s38_signs_the_time_in_utc_and_exactly_what_is_sent() -> None:
-    secret = WebhookSecret(value="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     moment = int(now().timestamp())
     headers = {
         IDS: "evt_a",
@@ -404,9 +445,9 @@ def test_s38_signs_the_time_in_utc_and_exactly_what_is_sent() -> None:
         "webhook-signature": sign([secret], "evt_a", moment, b'{"a": "\xc3\xa9"}'),
     }
 
-    Verifier(secret.value).verify('{"a": "\u00e9"}', headers)
+    Verifier(secret).verify('{"a": "\u00e9"}', headers)
     with pytest.raises(WebhookVerificationError):
-        Verifier(secret.value).verify('{"a": "\u00e8"}', headers)
+        Verifier(secret).verify('{"a": "\u00e8"}', headers)
 
 
 async def test_s39_a_dead_endpoint_delays_no_other_and_is_hardly_called(

@@ -12,6 +12,7 @@ from engine.plugins import allow_plugins
 from graphql_api.commands.doctor.findings import Finding, Level, examine
 from graphql_api.commands.doctor.machine import machine_checks
 from graphql_api.commands.doctor.plugins import plugin_checks
+from graphql_api.commands.doctor.sealing import sealing_checks
 from graphql_api.commands.doctor.servers import server_checks
 from graphql_api.commands.terminal import open_console
 from models.embedded.loopback import bypass_proxies
@@ -36,6 +37,7 @@ async def examine_all(settings: Settings, *, port: int) -> list[Finding]:
     checks = [
         *machine_checks(settings, port=port),
         *plugin_checks(settings),
+        *sealing_checks(settings),
         *server_checks(settings),
     ]
     return [await examine(check) for check in checks]

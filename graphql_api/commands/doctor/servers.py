@@ -18,7 +18,7 @@ from graphql_api.commands.addresses import addresses
 from graphql_api.commands.doctor.findings import Check, Finding, Level
 from models.artifacts import open_artifacts
 from models.bus import Bus
-from models.database import Database, open_database
+from models.database import Database, connect
 from models.embedded.folder import DataFolder
 from models.embedded.mongo import OPEN_TRANSACTION_SECONDS, Mongo
 from models.embedded.qdrant import Qdrant
@@ -90,7 +90,7 @@ def _shown(address: str) -> str:
 
 
 async def _mongo(settings: Settings) -> str | _Doubt:
-    database = await open_database(settings.mongo)
+    database = await connect(settings.mongo)
     try:
         built = await database.client.admin.command("buildInfo")
         limit = await _open_transaction_seconds(database)

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -42,6 +43,20 @@ def test_secrets_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
 
     assert open_credentials(tmp_path) == first
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_secret_that_an_older_folder_lacks_is_added(tmp_path: Path) -> None:
+    first = open_credentials(tmp_path)
+    file = tmp_path / "secrets.json"
+    known = json.loads(file.read_text())
+    del known["sealing_key"]
+    file.write_text(json.dumps(known))
+
+    again = open_credentials(tmp_path)
+
+    assert again.sealing_key
+    assert replace(again, sealing_key=first.sealing_key) == first
+    assert open_credentials(tmp_path) == again
 
 
 def test_secrets_differ_between_folders(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_starts_all_stores_and_names_them(running: Running) -> None:
 
     assert set(running.ready) == set(_pids(running.data)) == STORES
     assert running.servers.check() == []
-    assert len(set(environment.values())) == 8
+    assert len(set(environment.values())) == 9
     assert environment["STRATA_QDRANT__API_KEY"] == endpoints.qdrant_api_key
     assert "STRATA_RAY__ADDRESS" not in environment
 
@@ -94,7 +94,12 @@ def test_secrets_stay_out_of_sight(running: Running) -> None:
     endpoints = running.servers.endpoints()
     lines = [" ".join(psutil.Process(pid).cmdline()) for pid in _pids(running.data).values()]
 
-    for secret in (endpoints.qdrant_api_key, endpoints.s3_secret_key, endpoints.admin_key):
+    for secret in (
+        endpoints.qdrant_api_key,
+        endpoints.s3_secret_key,
+        endpoints.admin_key,
+        endpoints.sealing_key,
+    ):
         assert secret is not None
         assert secret not in repr(endpoints)
         assert not any(secret in line for line in lines)
