@@ -47,6 +47,9 @@ DELIVERIES: Final = Counter(
 DELIVERY_SECONDS: Final = Histogram(
     "strata_webhook_attempt_seconds", "Time until a receiver answered.", buckets=_SECONDS
 )
+MESSAGES_REFUSED: Final = Counter(
+    "strata_messages_refused", "Messages of the queue that were not run.", ["reason"]
+)
 DROPPED: Final = Counter("strata_answers_dropped", "Cached answers that were dropped.", ["scope"])
 
 # The state as a worker measures it between sweeps: the same from every worker, so take the maximum.

@@ -9,12 +9,12 @@ from typing import Final
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, ShutdownNotifications, TimeLimit
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from models.settings import load_settings
+from workers.messages import JudgingBroker
 
 _HEARTBEAT_MS: Final = 15_000
 _MAINTENANCE_PER_MILLION: Final = 50_000  # of the fetches: dead processes are noticed in seconds
@@ -32,7 +32,7 @@ def make_client(url: str, *, seconds: float = _ANSWER_SECONDS) -> redis.Redis:
     )
 
 
-broker = RedisBroker(  # type: ignore[no-untyped-call]
+broker = JudgingBroker(  # type: ignore[no-untyped-call]
     # Without a URL nothing is reached until the first message, and that says which setting is
     # missing.
     client=make_client(_settings.redis.url or "redis://127.0.0.1:1/0"),
