@@ -59,7 +59,10 @@ class ApiKey(Namespaced):
         """Where it is stored and how it is found."""
 
         name = "api_keys"
-        indexes: ClassVar = [IndexModel([("namespace_id", 1), ("_id", 1)], name="namespace")]
+        indexes: ClassVar = [
+            IndexModel([("namespace_id", 1), ("_id", 1)], name="namespace"),
+            IndexModel([("secret_sha256", 1)], unique=True, name="secret"),
+        ]
 
     @property
     def usable(self) -> bool:
@@ -97,6 +100,17 @@ def issue_key(
     )
     body = f"{_PREFIX}_{key.id}_{secret}"
     return key, body + _checksum(body)
+
+
+async def find_key(key_id: str, secret: str) -> ApiKey | None:
+    """Return the key that has this id and secret, if it may still open anything.
+
+    It is looked for by what only its holder has: a wrong secret is not found, whether or not there
+    is a key of that id, so the time of an answer says nothing about ids.
+    """
+    row = await ApiKey.get_pymongo_collection().find_one({"secret_sha256": _hash(secret)})
+    key = None if row is None else ApiKey.model_validate(row)
+    return key if key is not None and key.id == key_id and key.admits(secret) else None
 
 
 async def note_use(key: ApiKey) -> None:
