@@ -38,6 +38,9 @@ N ?= 100
 chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped in the middle
 	$(BIN)/python -m tests.chaos --runs $(N)
 
+failpoints: $(INSTALLED)  ## a process ends at each commit point, and the next one at each
+	STRATA_TEST_PAIRS=all $(BIN)/pytest -q -n 2 tests/failpoints
+
 mutants: $(INSTALLED)  ## each defence taken out of a copy, one at a time: the tests must notice
 	$(BIN)/python -m tests.mutants
 

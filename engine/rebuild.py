@@ -21,6 +21,7 @@ from models.block import Block, read_leased
 from models.collection import Collection
 from models.document import Document
 from models.errors import ArtifactCorrupt, StoreUnavailable
+from models.failpoints import Failpoint, reach
 from models.stores import Stores
 from models.vector_payload import point_payload
 
@@ -63,6 +64,7 @@ async def rebuild_collection(
             break
         else:
             await asyncio.sleep(_POLL_SECONDS)
+    await reach(Failpoint.POINTS_REBUILT)
     # Also when nothing was written: an earlier run may have been stopped before it came here.
     await _change_signature(stores, collection)
     return done

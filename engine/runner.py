@@ -37,6 +37,7 @@ from models.errors import (
     StrataError,
     Transient,
 )
+from models.failpoints import Failpoint, reach
 from models.holding import put_down
 from models.logs import bound
 from models.stores import Stores
@@ -102,6 +103,7 @@ class BatchRun:
     async def _turn(self) -> bool:
         """Claim what can be claimed; False when there is nothing left for us to do."""
         try:
+            await reach(Failpoint.RUN_GOES_ON)
             if not await self._hold():
                 return False
             if await self._fill() or self._running:
@@ -241,6 +243,7 @@ class BatchRun:
             await self._retry(work, message, ErrorCategory.RUNTIME)
 
     async def _attempt(self, work: Work) -> None:
+        await reach(Failpoint.BLOCK_CLAIMED)
         clock = ProgressClock()
         with work.timed("read"), span_within("block.read"):
             rows = await self._under_lease(
@@ -254,6 +257,7 @@ class BatchRun:
         with work.timed("extract"), span_within("block.extract"):
             call = partial(self._call, work, rows)
             extraction = await BlockExtraction(work, rows, call=call, reused=reused).run()
+        await reach(Failpoint.BLOCK_EXTRACTED)
         put_off = self._put_off(work, extraction)
         if put_off.failures and len(put_off.rows) == rows.table.num_rows:
             raise NoRowReady(put_off)
@@ -313,6 +317,7 @@ class BatchRun:
         still = 0
         while still < _RENEWALS - 1:
             await asyncio.sleep(lease / _RENEWALS)
+            await reach(Failpoint.RUN_GOES_ON)
             still = 0 if clock.moved() else still + 1
             if not still and not await renew_block(work.block, lease_seconds=lease):
                 raise StaleBlock(f"Block {work.block.id} was claimed by another.")

@@ -44,6 +44,7 @@ from models.database import Session
 from models.document import Document
 from models.errors import ErrorCategory, StaleBlock
 from models.events import Event, EventType, SubjectType, append_notice
+from models.failpoints import Failpoint, reach
 from models.holding import is_on_hold
 from models.ids import new_id
 from models.observed import unseen
@@ -84,9 +85,11 @@ async def store_block(
     output = await asyncio.to_thread(build_output, work, rows, extraction, put_off)
     progress()
     pointer = await _store_artifact(stores, work, output)
+    await reach(Failpoint.ARTIFACT_STORED)
     progress()
     await _require_ours(stores, work.block)
     await _store_points(stores, work, output, progress)
+    await reach(Failpoint.POINTS_STORED)
     return Stored(output, pointer, now() + timedelta(seconds=put_off.delay))
 
 
@@ -100,6 +103,7 @@ async def commit_block(stores: Stores, work: Work, stored: Stored) -> None:
     event, stale = await stores.database.transaction(
         lambda session: _make_true(session, work, stored)
     )
+    await reach(Failpoint.BLOCK_COMMITTED)
     await announce(stores, event)
     try:
         for collection_id, ids in stale.items():
@@ -139,6 +143,7 @@ async def release(
 
     event = await stores.database.transaction(give_back)
     if event is not None:
+        await reach(Failpoint.BLOCK_RELEASED)
         await announce(stores, event)
 
 
@@ -191,6 +196,7 @@ async def fail_block(
 
     event = await stores.database.transaction(end)
     if event is not None:
+        await reach(Failpoint.BLOCK_FAILED)
         await announce(stores, event)
 
 

@@ -24,14 +24,14 @@ from tests.fixtures.stores import make_settings
 NAME = "quiet"
 
 
-def make_quiet_settings(endpoints: Endpoints, data: Path) -> Settings:
+def make_quiet_settings(endpoints: Endpoints, data: Path, *, name: str = NAME) -> Settings:
     """Return the settings of a test run, apart from every other run's."""
     usual = make_settings(endpoints, data)
     return usual.model_copy(
         update={
-            "mongo": usual.mongo.model_copy(update={"database": NAME}),
-            "redis": usual.redis.model_copy(update={"prefix": NAME}),
-            "qdrant": usual.qdrant.model_copy(update={"prefix": NAME}),
+            "mongo": usual.mongo.model_copy(update={"database": name}),
+            "redis": usual.redis.model_copy(update={"prefix": name}),
+            "qdrant": usual.qdrant.model_copy(update={"prefix": name}),
         }
     )
 

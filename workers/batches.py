@@ -22,6 +22,7 @@ from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound, RayUnavailable
 from models.events import Event, EventType, SubjectType, append_notice
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
@@ -192,9 +193,11 @@ async def _dispatch(stores: Stores, engine: Engine, batch: Batch) -> None:
     claimed = await _claim(stores, batch.id)
     if claimed is None:
         return
+    await reach(Failpoint.BATCH_CLAIMED)
     try:
         with span_below("batch.dispatch", claimed.trace, batch_id=batch.id, epoch=claimed.epoch):
             await engine.hand_over(batch.id, claimed.epoch)
+        await reach(Failpoint.BATCH_HANDED_OVER)
     except RayUnavailable as error:
         await explain_wait(claimed, "WAITING_FOR_ENGINE", error.message)
 
@@ -218,6 +221,7 @@ async def _finish(stores: Stores, batch: Batch) -> None:
     """Count, then end the batch; a count that does not add up is a failure that says so."""
     sums = await sum_blocks(batch.id, batch.submission or "")
     to, message = judge(batch.counts, sums)
+    await reach(Failpoint.BATCH_JUDGED)
     with span_below("batch.finish", batch.trace, batch_id=batch.id, status=str(to)):
         await move_batch(
             stores,
@@ -302,6 +306,7 @@ async def _cancel(stores: Stores, batch_id: str) -> None:
 
     event = await stores.database.transaction(work)
     if event is not None:
+        await reach(Failpoint.BATCH_CANCELING)
         await announce_status(stores, event)
         await move_batch(stores, batch_id, BatchStatus.CANCELED, values=_ended())
 

@@ -19,6 +19,7 @@ from models.bucket import Bucket
 from models.collection import Collection
 from models.document import Document
 from models.errors import InUse, NotFound
+from models.failpoints import Failpoint, reach
 from models.ids import new_id
 from models.object import Object
 from models.scope import Scope
@@ -87,6 +88,7 @@ async def delete_collection(
 
 async def _begin(stores: Stores, work: Callable[[AsyncClientSession], Awaitable[Task]]) -> Task:
     task = await stores.database.transaction(work)
+    await reach(Failpoint.TASK_ACCEPTED)
     await stores.bus.ring_tasks(task.id)
     return task
 

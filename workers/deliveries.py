@@ -31,6 +31,7 @@ from models.delivery import (
 from models.egress import Answer
 from models.errors import AddressRefused, AddressUnavailable, Misconfigured
 from models.events import Entry, Event
+from models.failpoints import Failpoint, reach
 from models.ids import new_id
 from models.logs import bound
 from models.stored import now
@@ -176,6 +177,7 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
     begun = await begin_attempt(delivery, lease_seconds=_LEASE_SECONDS)
     if begun is None:
         return True
+    await reach(Failpoint.DELIVERY_BEGUN)
     body = await read_body(begun)
     if body is None:
         attempt = Attempt(url=webhook.url, request_headers={}, error="The body is kept no longer.")
@@ -186,9 +188,11 @@ async def deliver(stores: Stores, webhook: Webhook, delivery: Delivery) -> bool:
         span_below("webhook.deliver", delivery.trace, webhook_id=webhook.id),
     ):
         attempt = await _send(stores, webhook, begun, body)
+    await reach(Failpoint.DELIVERY_SENT)
     metrics.DELIVERY_SECONDS.observe(attempt.seconds)
     if attempt.status is not None and 200 <= attempt.status < 300:
         await end_attempt(begun, attempt, _ended(DeliveryStatus.DELIVERED))
+        await reach(Failpoint.DELIVERY_ENDED)
         await note_success(webhook.id)
         metrics.DELIVERIES.labels("delivered").inc()
         return True

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from models.database import Session
 from models.event_log import open_log, place_entries, read_unplaced_namespaces
 from models.events import Entry, EventType
+from models.failpoints import Failpoint, reach
 from models.stores import Stores
 from workers.deliveries import enqueue_deliveries
 
@@ -62,6 +63,7 @@ async def publish(stores: Stores, namespace_id: str, readers: Readers | None = N
         entries, webhook_ids = await stores.database.transaction(work)
         if not entries:
             return
+        await reach(Failpoint.LOG_PLACED)
         await stores.bus.announce_placed(namespace_id, entries[-1].position)
         for webhook_id in webhook_ids:
             told.wake(webhook_id)

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from models.ending import end_tasks
 from models.errors import IdempotencyInProgress, InvalidInput
+from models.failpoints import Failpoint, reach
 from models.idempotency import (
     LEASE_SECONDS,
     Claim,
@@ -69,10 +70,12 @@ async def once(
     found = await _claim(settings, request, request.key)
     if isinstance(found, IdempotentRequest):
         return Outcome(await recall(found.answer or {}), replayed=True)
+    await reach(Failpoint.REQUEST_CLAIMED)
     async with _held(found):
         value = await work(found)
     if not found.settled:
         raise RuntimeError(f"{request.operation} did not settle its claim")
+    await reach(Failpoint.REQUEST_SETTLED)
     return Outcome(value)
 
 

@@ -11,6 +11,7 @@ from models.collection import Collection
 from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound
 from models.events import STATUS_EVENTS, Event
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.reopening import (
     forget_errors,
@@ -82,6 +83,7 @@ async def retry_batch(
         return event, plan
 
     event, plan = await stores.database.transaction(work)
+    await reach(Failpoint.BATCH_REOPENED)
     await announce_status(stores, event)
     return Retry(await scope.require(Batch, batch_id), len(plan.blocks), plan.rows)
 

@@ -20,6 +20,7 @@ from models.errors import (
 )
 from models.event_log import read_entries, read_position, read_trimmed
 from models.events import EventType
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
@@ -206,6 +207,7 @@ async def tend_schedules(stores: Stores) -> None:
     """Make the runs that are due and work off those that have not ended; safe to do at once."""
     for schedule in await read_due_schedules(limit=_DUE_AT_ONCE):
         await make_due_runs(stores, schedule)
+        await reach(Failpoint.SCHEDULE_MOVED_ON)
     for schedule_id in await read_pending_schedules():
         await _work_off(stores, schedule_id)
 
@@ -290,6 +292,7 @@ async def _run(stores: Stores, scope: Scope, schedule: Schedule, run: ScheduleRu
         await publish(stores, scope.namespace_id)  # whatever is committed has its place
         since = schedule.through if schedule.selection is Selection.CHANGED else None
         run = await begin_run(run, since=since, until=await read_position(scope.namespace_id))
+        await reach(Failpoint.SCHEDULE_RUN_BEGUN)
     async for ids in _chosen(scope, schedule, run):
         await _require_batch(stores, scope, schedule, run)
         try:
@@ -305,6 +308,7 @@ async def _run(stores: Stores, scope: Scope, schedule: Schedule, run: ScheduleRu
             stores, scope, run.batch_id,
             include_processing_history=schedule.include_processing_history,
         )  # fmt: skip
+    await reach(Failpoint.SCHEDULE_RUN_SUBMITTED)
     await stores.bus.ring_workers(run.batch_id)
     batch = await scope.require(Batch, run.batch_id)
     await _end(stores, schedule, run, RunStatus.SUBMITTED, objects=batch.counts.objects)

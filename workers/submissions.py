@@ -13,6 +13,7 @@ from models.collection import Collection
 from models.database import Session
 from models.errors import Conflict, EmptyBatch, ErrorCategory, IllegalTransition
 from models.events import Event
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.row_error import RowError
@@ -95,9 +96,12 @@ async def submit_batch(
         tiers = await _plan_tiers(scope, batch)
         manifest = await _writer(stores, batch, submission, write=True).write(tiers[0])
         blocks = manifest.blocks + plan_reading_blocks(batch, submission, tiers, manifest.blocks)
+        await reach(Failpoint.SUBMIT_FLATTENED)
         await insert_blocks(blocks)
+        await reach(Failpoint.SUBMIT_BLOCKS_STORED)
         queued = await _queue(stores, batch, submission, tiers, manifest, len(blocks), held)
         if queued is not None:
+            await reach(Failpoint.BATCH_QUEUED)
             await delete_other_blocks(batch_id, submission)
             await announce_status(stores, queued)
             return await _answer(scope, batch_id, replayed=False)

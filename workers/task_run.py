@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import StaleTask
+from models.failpoints import Failpoint, reach
 from models.scope import Scope
 from models.states import BatchStatus
 from models.stores import Stores
@@ -40,6 +41,7 @@ class TaskRun:
         """
         progress = TaskProgress(step=step, done=done, total=total)
         await self.change({"progress": progress.model_dump(), "position": position, "attempts": 0})
+        await reach(Failpoint.TASK_MARKED)
 
     async def change(
         self, values: Mapping[str, Any], *, lease_seconds: float | None = None

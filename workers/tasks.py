@@ -12,6 +12,7 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from models.errors import Permanent, StaleTask, Transient
+from models.failpoints import Failpoint, reach
 from models.states import BatchStatus
 from models.stored import now
 from models.stores import Stores
@@ -75,7 +76,9 @@ async def run_task(stores: Stores, task_id: str) -> None:
 
 async def _run(run: TaskRun) -> None:
     try:
+        await reach(Failpoint.TASK_CLAIMED)
         await JOBS[run.task.type](run)
+        await reach(Failpoint.TASK_DONE)
     except StaleTask:
         raise
     except Transient as error:

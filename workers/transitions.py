@@ -7,6 +7,7 @@ from models import metrics
 from models.batch import Batch, advance_batch
 from models.database import Session
 from models.events import Event
+from models.failpoints import Failpoint, reach
 from models.states import FINAL, BatchStatus
 from models.stored import now
 from models.stores import Stores
@@ -32,6 +33,7 @@ async def move_batch(
 
     event = await stores.database.transaction(work)
     if event is not None:
+        await reach(Failpoint.BATCH_MOVED)
         await announce_status(stores, event)
     return event
 

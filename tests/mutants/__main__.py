@@ -92,13 +92,14 @@ def run_tests(copy: Path, tests: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _ends(report: Path, test: str) -> set[str]:
-    """Return how a test ended with each of its parameters."""
+    """Return how a test ended, with each of its parameters unless it names some."""
     path, name = test.split("::")
     module = path.removesuffix(".py").replace("/", ".")
     return {
         next((child.tag for child in case if child.tag in ("failure", "error")), "passed")
         for case in ElementTree.parse(report).iter("testcase")
-        if case.get("classname") == module and case.get("name", "").split("[")[0] == name
+        if case.get("classname") == module
+        and name in (case.get("name", ""), case.get("name", "").split("[")[0])
     }
 
 

@@ -15,6 +15,7 @@ _EGRESS: Final = "tests/models/test_egress.py"
 _IDEMPOTENCY: Final = "tests/graphql_api/test_idempotency.py"
 _CACHES: Final = "tests/workers/test_caches.py"
 _KEYS: Final = "tests/models/test_api_key.py"
+_FAILPOINTS: Final = "tests/failpoints/test_failpoints.py::test_s6_a_process_ends_once"
 
 _BLOCKS: Final = (
     Mutant(
@@ -194,7 +195,10 @@ _OUTBOX: Final = (
                 "        )\n",
             ),
         ),
-        (f"{_DELIVERIES}::test_s7_a_publisher_that_dies_leaves_no_webhook_untold",),
+        (
+            f"{_DELIVERIES}::test_s7_a_publisher_that_dies_leaves_no_webhook_untold",
+            f"{_FAILPOINTS}[run-log.placed]",
+        ),
     ),
     Mutant(
         "what no ring announced is not published",
@@ -348,7 +352,10 @@ _OUTSIDE: Final = (
                 'id=request_id(owner=owner, operation=operation, key=f"{key}{moment.timestamp()}"),',
             ),
         ),
-        (f"{_IDEMPOTENCY}::test_s31_a_hundred_calls_with_one_key_make_one_batch",),
+        (
+            f"{_IDEMPOTENCY}::test_s31_a_hundred_calls_with_one_key_make_one_batch",
+            f"{_FAILPOINTS}[run-request.settled]",
+        ),
     ),
     Mutant(
         "a lapsed holder of an idempotency key settles it all the same",
