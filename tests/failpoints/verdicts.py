@@ -119,7 +119,7 @@ async def told(scene: Scene) -> list[str]:
     """The webhook has heard of everything, each event under one id and with one body."""
     entries = await read_entries(scene.scope.namespace_id, after=0, limit=_MANY)
     wanted = {one.id for one in entries if public_type(one) and scene.webhook.wants(one)}
-    verifier = Verifier(scene.webhook.secrets[0].value)
+    verifier = Verifier(scene.stores.seal.open(scene.webhook.secrets[0].sealed))
     bodies: dict[str, set[bytes]] = defaultdict(set)
     for request in scene.receiver.requests:
         if json.loads(request.body)["namespaceId"] == scene.scope.namespace_id:
