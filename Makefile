@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test test-long check bench chaos mutants sim lock clean chromium
+.PHONY: up test test-long check bench chaos mutants sim lock clean chromium conformance peers
 
 up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
@@ -31,8 +31,19 @@ check: $(INSTALLED)  ## linters, types, import contracts, schema, page of extrac
 	$(BIN)/strata schema --check graphql_api/schema.graphql
 	$(BIN)/strata extractors docs --check docs/extractors.md
 
-bench: $(INSTALLED)  ## every benchmark; each ends with a line of JSON
+PEERS := benchmarks/peer_jobs/.venv/.installed
+
+bench: $(INSTALLED) $(PEERS)  ## every benchmark; each ends with a line of JSON
 	$(BIN)/python -m benchmarks all
+
+peers: $(INSTALLED) $(PEERS)  ## Strata beside Daft, Ray Data, LlamaIndex and Haystack on one job
+	$(BIN)/python -m benchmarks peers
+
+$(PEERS): benchmarks/peer_jobs/requirements.lock requirements-nets.lock $(INSTALLED)
+	$(PYTHON) -m venv benchmarks/peer_jobs/.venv
+	$(BIN)/uv pip install --quiet --python benchmarks/peer_jobs/.venv/bin/python --require-hashes -r $<
+	$(BIN)/uv pip install --quiet --python benchmarks/peer_jobs/.venv/bin/python --require-hashes --no-deps -r requirements-nets.lock
+	@touch $@
 
 N ?= 100
 chaos: $(INSTALLED)  ## N batches, each with something killed, wiped or stopped in the middle
@@ -88,6 +99,7 @@ lock:  ## renew the lock files after a change of pyproject.toml: all first, then
 	$(COMPILE) --constraint requirements-test.lock \
 		--extra embedded --extra fastembed --group local --output-file requirements.lock
 	cd tests/conformance && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) --output-file requirements.lock
+	cd benchmarks/peer_jobs && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) --output-file requirements.lock
 
 chromium:  ## a browser for the tests of pages; no wheel carries one
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
@@ -96,4 +108,4 @@ chromium:  ## a browser for the tests of pages; no wheel carries one
 		|| echo "No Chromium: install it to run the tests of pages."
 
 clean:  ## the environment and the local data
-	rm -rf .venv .strata tests/conformance/.venv tests/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .strata tests/conformance/.venv tests/conformance/node_modules benchmarks/peer_jobs/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,6 +15,7 @@ NAMES: Final = (
     "first_document",
     "passthrough_batch",
     "text_batch",
+    "peers",
     "growth",
     "graphql_trivial",
     "graphql_list",

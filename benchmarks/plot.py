@@ -1,6 +1,6 @@
 """Plots as SVG, which a reader of the repository sees without a tool."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 COLOR: Final = "#2563eb"
@@ -80,8 +80,9 @@ class Frame:
         )
 
 
-def draw_rates(title: str, unit: str, rates: dict[str, Sequence[float]], *, goal: float) -> str:
-    """Return bars of medians, every round as a dot, and the rate that is the goal as a line."""
+def draw_rates(title: str, rates: Mapping[str, Sequence[float]], *, line: tuple[str, float]) -> str:
+    """Return bars of medians, every round as a dot, and a goal or limit as a named line."""
+    name_of_line, goal = line
     ordered = {name: sorted(found) for name, found in rates.items()}
     top = max(goal, *(found[-1] for found in ordered.values())) * 1.15
     frame = Frame((0, len(rates)), (0, top))
@@ -89,10 +90,10 @@ def draw_rates(title: str, unit: str, rates: dict[str, Sequence[float]], *, goal
     for number, (name, found) in enumerate(ordered.items()):
         at, median = number + 0.5, found[len(found) // 2]
         frame.bar(at, median, width=0.4, color=COLOR)
-        frame.label_below(at, f"{name}: {median:.0f} {unit}")
+        frame.label_below(at, f"{name}: {median:.0f}")
         for rate in found:
             frame.dot((at, rate))
     frame.line((0, goal), (len(rates), goal), LIMIT_COLOR, dashed=True)
-    frame.label_at((len(rates), goal), f"goal {goal:.0f} {unit}", LIMIT_COLOR)
+    frame.label_at((len(rates), goal), f"{name_of_line}: {goal:.0f}", LIMIT_COLOR)
     frame.label_beside(0, "0")
     return frame.svg(title)

@@ -36,9 +36,8 @@ def run(texts: int = 5000, rounds: int = 3) -> dict[str, object]:
     PLOT.write_text(
         draw_rates(
             f"Texts a second: {value / limit:.3f} of the bare net (goal {GOAL})",
-            "texts/s",
             {"bare net": bare, "whole batch": batches},
-            goal=GOAL * limit,
+            line=("goal", GOAL * limit),
         )
     )
     return {
@@ -67,12 +66,12 @@ async def _measure(
     async with open_library(product) as library:
         bucket = await library.bucket()
         ids = await library.texts(bucket, texts)
-        await _batch(library, bucket, ids[:500], texts)  # loads the nets
+        await run_batch(library, bucket, ids[:500], texts)  # loads the nets
         batches, bare, submits = [], [], []
         for _ in range(rounds):
             bare.append(_bare(texts, cache))
             with Usage(product.process) as usage:
-                answered, seconds = await _batch(library, bucket, ids, texts)
+                answered, seconds = await run_batch(library, bucket, ids, texts)
             batches.append(len(texts) / seconds)
             submits.append(answered)
     return batches, bare, usage, submits
@@ -83,7 +82,7 @@ def _bare(texts: list[str], cache: Path) -> float:
     return rates[PROCESSES][0].texts_per_second
 
 
-async def _batch(
+async def run_batch(
     library: Library, bucket: Bucket, ids: list[str], texts: list[str]
 ) -> tuple[float, float]:
     """Run a batch into a collection of its own; return the seconds to the answer and to the end."""
