@@ -1,4 +1,8 @@
-"""`python -m benchmarks NAME [--size N ...]`: runs one benchmark at a size, or all of them."""
+"""`python -m benchmarks NAME [--size N ...]`: runs one benchmark at a size, or all of them.
+
+Each ends with a line of JSON. One that says `"within": false` has missed its limits, and the exit
+status says so once all have run.
+"""
 
 import argparse
 import importlib
@@ -36,9 +40,15 @@ def main() -> int:
         _add_sizes(names.add_parser(name), run)
     options = vars(parser.parse_args())
     chosen = options.pop("name")
+    missed = []
     for name in NAMES if chosen == "all" else (chosen,):
-        print(json.dumps(runs[name](**options)), flush=True)
-    return 0
+        figures = runs[name](**options)
+        print(json.dumps(figures), flush=True)
+        if figures.get("within") is False:
+            missed.append(name)
+    if missed:
+        print(f"beyond their limits: {', '.join(missed)}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def _add_sizes(parser: argparse.ArgumentParser, run: Callable[..., object]) -> None:
