@@ -16,8 +16,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.stored import Namespaced, now
 from models.webhook import WebhookEventType
 
-_KEPT_DAYS: Final = 30
-_KEPT: Final = int(timedelta(days=_KEPT_DAYS).total_seconds())
+KEPT_DAYS: Final = 30
+_KEPT: Final = int(timedelta(days=KEPT_DAYS).total_seconds())
 _LOGGED_ATTEMPTS: Final = 20  # the latest
 
 

@@ -12,6 +12,7 @@ class Namespace(Stored):
 
     name: str
     description: str = ""
+    event_days: int | None = None  # how long its log goes back, where that is shorter than usual
     deletion_task_id: str | None = None  # while it is being deleted
 
     class Settings:
@@ -19,3 +20,7 @@ class Namespace(Stored):
 
         name = "namespaces"
         indexes: ClassVar = [IndexModel([("name", 1)], unique=True, name="name")]
+
+    def kept_days(self, longest: float) -> float:
+        """Return how many days of its log are kept, by the longest that the operator allows."""
+        return longest if self.event_days is None else min(self.event_days, longest)

@@ -1,10 +1,12 @@
 """Namespaces: opened with a first key, and changed."""
 
+import math
+
 from pymongo.errors import DuplicateKeyError
 
 from models.api_key import ApiKey, issue_key
 from models.database import Session
-from models.errors import NameTaken, NotFound
+from models.errors import InvalidInput, NameTaken, NotFound
 from models.idempotency import Claim
 from models.ids import new_id
 from models.namespace import Namespace
@@ -40,22 +42,31 @@ async def open_namespace(
 
 
 async def update_namespace(
-    scope: Scope, *, name: str | None, description: str | None, claim: Claim | None = None
+    scope: Scope,
+    *,
+    name: str | None,
+    description: str | None,
+    event_days: int | None = None,
+    longest_days: float = math.inf,
+    claim: Claim | None = None,
 ) -> Namespace:
-    """Change a namespace's name or description; None keeps it.
+    """Change a namespace's name, description or the days of its log; None keeps it.
 
     Raises:
         NotFound: no such namespace.
-        InvalidInput: the name is empty or too long.
+        InvalidInput: the name is empty or too long, or there are too few or too many days.
         NameTaken: another namespace has it.
     """
-    values: dict[str, str] = {}
+    values: dict[str, str | int] = {}
     if name is not None:
         require_name(name)
         values["name"] = name
     if description is not None:
         require_text(description, path=("description",))
         values["description"] = description
+    if event_days is not None:
+        _require_days(event_days, longest_days)
+        values["event_days"] = event_days
     await require_namespace(scope.namespace_id)
 
     async def change(session: Session) -> None:
@@ -69,6 +80,15 @@ async def update_namespace(
     except DuplicateKeyError as error:
         raise NameTaken(f"A namespace {name!r} exists.", path=("name",)) from error
     return await require_namespace(scope.namespace_id)
+
+
+def _require_days(days: int, longest: float) -> None:
+    if not 1 <= days <= longest:
+        raise InvalidInput(
+            f"The log cannot be kept for {days} days.",
+            path=("eventDays",),
+            hint=f"Give a number from 1 to {math.floor(longest)}, the operator's limit.",
+        )
 
 
 async def require_namespace(namespace_id: str) -> Namespace:

@@ -8,6 +8,7 @@ from typing import Final
 
 from models.batch import Batch
 from models.event_log import EventLog, claim_trim, trim_log
+from models.namespace import Namespace
 from models.scope import Scope
 from models.states import FINAL
 from models.stored import now
@@ -24,8 +25,13 @@ async def trim_logs(stores: Stores) -> int:
         log = await claim_trim(again_in=_AGAIN)
         if log is None:
             break
-        removed += await trim(log, days=stores.settings.worker.event_days)
+        removed += await trim(log, days=await _days(log, stores.settings.worker.event_days))
     return removed
+
+
+async def _days(log: EventLog, longest: float) -> float:
+    namespace = await Namespace.get(log.id)
+    return longest if namespace is None else namespace.kept_days(longest)
 
 
 async def trim(log: EventLog, *, days: float) -> int:

@@ -28,6 +28,11 @@ class UpdateNamespaceInput:
     description: str | None = strawberry.field(
         default=None, description="A new description; null keeps it."
     )
+    event_days: int | None = strawberry.field(
+        default=None,
+        description="How many days its log goes back, from 1 to retention.longestEventDays; null "
+        "keeps it. What is older is removed within hours, and is not back when the number grows.",
+    )
     idempotency_key: str | None = key_field()
 
 

@@ -56,7 +56,10 @@ class AdminMutation:
             replayed=done.replayed,
         )
 
-    @strawberry.mutation(description="Change the name or the description of a namespace.")
+    @strawberry.mutation(
+        description="Change the name or the description of a namespace, or how long its log goes "
+        "back."
+    )
     async def update_namespace(
         self,
         info: Info,
@@ -69,7 +72,12 @@ class AdminMutation:
                 info,
                 input,
                 lambda claim: update_namespace(
-                    scope, name=input.name, description=input.description, claim=claim
+                    scope,
+                    name=input.name,
+                    description=input.description,
+                    event_days=input.event_days,
+                    longest_days=info.context.stores.settings.worker.event_days,
+                    claim=claim,
                 ),
                 lambda _: require_namespace(scope.namespace_id),
             )

@@ -3,13 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from models.event_log import EventLog, read_entries, read_position, read_trimmed
 from models.events import Event, read_events, read_transitions
 from models.stored import now
 from models.stores import Stores
 from tests.factories import make_bucket, store
 from tests.fixtures.api import RunningApi
+from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
+from tests.graphql_api.calls import ERRORS, call, codes
 from tests.workers.jobs import Job, add_objects_to, inline_engine, open_job, submit
 from tests.workers.test_schedules import plan
 from workers.analytics import roll_up_all
@@ -35,11 +39,17 @@ async def log_of(stores: Stores, namespace: NamespaceOfTest) -> EventLog:
     return found
 
 
-async def age(namespace: NamespaceOfTest, **match: Any) -> None:
+async def age(namespace: NamespaceOfTest, *, days: int = DAYS + 1, **match: Any) -> None:
     """Let entries be from long ago."""
     await Event.get_pymongo_collection().update_many(
-        {"namespace_id": namespace.id, **match}, {"$set": {"at": now() - timedelta(days=DAYS + 1)}}
+        {"namespace_id": namespace.id, **match}, {"$set": {"at": now() - timedelta(days=days)}}
     )
+
+
+async def trimmed_once(stores: Stores, namespace: NamespaceOfTest) -> None:
+    """Sweep until somebody has looked at the log."""
+    while await EventLog.find({"_id": namespace.id, "trim_at": {"$gt": now()}}).count() == 0:
+        await trim_logs(stores)
 
 
 async def finished_job(stores: Stores, namespace: NamespaceOfTest) -> Job:
@@ -113,11 +123,51 @@ async def test_the_sweep_trims_each_log_once_in_a_while(
     await add_objects_to(stores, namespace.scope, bucket, [{}])
     await log_of(stores, namespace)
     await age(namespace)
-    while await EventLog.find({"_id": namespace.id, "trim_at": {"$gt": now()}}).count() == 0:
-        await trim_logs(stores)
+    await trimmed_once(stores, namespace)
 
     assert await read_trimmed(namespace.id) == 1
     assert await read_entries(namespace.id, after=0, limit=10) == []
+
+
+NAMESPACE = """{ namespace { retention {
+  eventDays longestEventDays deliveryDays auditDays } } }"""
+UPDATE = f"""mutation($days: Int) {{ updateNamespace(input: {{eventDays: $days}}) {{
+  namespace {{ retention {{ eventDays }} }} {ERRORS} }} }}"""
+
+
+async def test_a_namespace_shows_how_long_things_are_kept(caller: GraphQL) -> None:
+    shown = (await caller.data(NAMESPACE))["namespace"]["retention"]
+
+    assert shown == {
+        "eventDays": 30.0, "longestEventDays": 30.0, "deliveryDays": 30, "auditDays": 365,
+    }  # fmt: skip
+
+
+async def test_a_namespace_may_keep_its_log_for_a_shorter_time(
+    caller: GraphQL, stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    bucket = make_bucket(namespace.id)
+    await store(bucket)
+    await add_objects_to(stores, namespace.scope, bucket, [{}])
+    await log_of(stores, namespace)
+    await age(namespace, days=2)
+
+    changed = await call(caller, UPDATE, days=1)
+
+    assert changed["namespace"]["retention"] == {"eventDays": 1.0}
+    await trimmed_once(stores, namespace)
+    assert await read_trimmed(namespace.id) == 1
+
+
+@pytest.mark.parametrize("days", [0, -1, 31, 400])
+async def test_a_namespace_keeps_nothing_longer_than_the_operator(
+    caller: GraphQL, days: int
+) -> None:
+    refused = await call(caller, UPDATE, days=days)
+
+    assert codes(refused) == [("INVALID_INPUT", ["eventDays"])]
+    shown = (await caller.data(NAMESPACE))["namespace"]["retention"]
+    assert shown["eventDays"] == 30.0
 
 
 async def test_a_schedule_whose_place_was_trimmed_takes_all_of_its_bucket(
