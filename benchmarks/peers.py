@@ -98,11 +98,12 @@ def _peer(job: str, texts: list[str]) -> float:
     done = subprocess.run(
         [PYTHON, "-m", "benchmarks.peer_jobs.job", job],
         input=json.dumps(texts),
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         timeout=_JOB_SECONDS,
-        check=True,
     )
+    if done.returncode:
+        raise RuntimeError(f"{job} ended with code {done.returncode}: {done.stderr[-2000:]}")
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
