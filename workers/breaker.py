@@ -20,6 +20,10 @@ from workers.transitions import announce_status, update_task
 
 ROWS: Final = 100  # that were tried, or
 _BLOCKS: Final = 3  # that have ended, before a batch is judged
+# Not a block whose rows a retry has taken out, nor one that had none to read: they tell nothing.
+_HAS_TRIED: Final = [
+    {f"counts.rows_{outcome}": {"$gt": 0}} for outcome in ("failed", "skipped", "succeeded")
+]
 
 
 async def end_early(stores: Stores, batch: Batch) -> bool:
@@ -44,8 +48,12 @@ async def end_early(stores: Stores, batch: Batch) -> bool:
 async def _has_tried_enough(batch: Batch) -> bool:
     if batch.counts.rows_tried >= ROWS:
         return True
-    ended = {"$in": [str(BlockStatus.DONE), str(BlockStatus.FAILED)]}
-    match = {"batch_id": batch.id, "submission": batch.submission, "status": ended}
+    match = {
+        "batch_id": batch.id,
+        "submission": batch.submission,
+        "status": {"$in": [str(BlockStatus.DONE), str(BlockStatus.FAILED)]},
+        "$or": _HAS_TRIED,
+    }
     return await Block.get_pymongo_collection().count_documents(match, limit=_BLOCKS) == _BLOCKS
 
 

@@ -119,9 +119,12 @@ class _Round:
                 elif _time() - self._renewed > _RENEW_SECONDS:
                     await self._renew()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENCY, len(due))):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(CONCURRENCY, len(due))):
+                    group.create_task(work())
+        except* PyMongoError as failures:  # nothing odd: MongoDB was away
+            raise failures.exceptions[0] from failures
 
     async def _renew(self) -> None:
         renewed = await renew_webhook(self._webhook, lease_seconds=_LEASE_SECONDS)

@@ -81,9 +81,13 @@ async def judged(stores: Stores, namespace: NamespaceOfTest, *blocks: tuple[int,
     batch = make_batch(namespace.id, status="PROCESSING", counts=counts, blocks_open=1, tiers=tiers)
     ended = [
         make_block(
-            batch, collection_id=collection.id, status="DONE", failure=_failure(failed, said)
+            batch,
+            collection_id=collection.id,
+            status="DONE",
+            failure=_failure(failed, said),
+            counts={"rows_failed": failed, "rows_succeeded": succeeded},
         )
-        for failed, _, said in blocks
+        for failed, succeeded, said in blocks
     ]
     await store(collection, batch, *ended, make_block(batch, collection_id=collection.id))
     return await end_early(stores, batch)
@@ -101,6 +105,7 @@ def _failure(rows: int, message: str) -> dict[str, Any] | None:
     [
         ([(5, 0, "no")] * 2, False),  # too early to tell
         ([(5, 0, "no")] * 3, True),
+        ([(5, 0, "no"), (0, 0, ""), (0, 0, "")], False),  # emptied by a retry, or never filled
         ([(100, 0, "no")], True),
         ([(51, 49, "no")], True),
         ([(50, 50, "no")], False),  # not most of them
