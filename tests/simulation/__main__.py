@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 import time
+from collections import Counter
 
 from tests.simulation.run import simulate_seed
 
@@ -16,15 +17,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--stop", action="store_true", help="at the first broken promise")
+    parser.add_argument("--calm", action="store_true", help="without faults")
     asked = parser.parse_args()
     seeds = (
         [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
     )
     gc.freeze()
     began = time.perf_counter()
-    failed = 0
+    failed, turns, seconds = 0, 0, 0.0
+    injected: Counter[str] = Counter()
     for seed in seeds:
-        report = simulate_seed(seed, keeps=asked.trace)
+        report = simulate_seed(seed, keeps=asked.trace, faults=not asked.calm)
         for line in report.trace:
             print(line)
         if report.violation is not None:
@@ -32,7 +36,14 @@ def main() -> int:
             print(f"seed {seed}: {report.violation}")
         if asked.seed is not None:
             print(report.digest, f"{report.seconds:.1f} s", report.turns, report.calls)
+        injected += report.injected
+        turns += report.turns
+        seconds += report.seconds
+        if failed and asked.stop:
+            return 1
     spent = time.perf_counter() - began
+    print(*(f"{what}: {number}" for what, number in sorted(injected.items())), sep="\n")
+    print(f"{turns / len(seeds):.0f} turns and {seconds / len(seeds):.0f} virtual seconds a seed")
     print(f"{len(seeds)} seeds in {spent:.1f} s, {failed} failed")
     return int(failed > 0)
 

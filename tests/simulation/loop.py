@@ -70,6 +70,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.now = 0.0
         self.turns = 0  # callbacks that were run
         self._chance = chance
+        self._processes: dict[Process, None] = {}
         self._queues: list[Process] = []  # those with something to do
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count(1)
@@ -142,6 +143,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         task = _Task(coro, loop=self, name=None if name is None else str(name), context=context)
         task.number = next(self._numbers)
         if process.alive:
+            self._processes.setdefault(process)
             process.own(task, context)
         else:
             _drop(task)
@@ -173,6 +175,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for task, context in tasks:
             if not task.done():
                 context.run(_drop, task)
+
+    def kill_all(self) -> None:
+        """End every process, when the loop has stopped."""
+        asyncio._set_running_loop(self)
+        try:
+            for process in self._processes:
+                self.kill(process)
+        finally:
+            asyncio._set_running_loop(None)
 
     def stop_process(self, process: Process) -> None:
         """Let nothing of a process run for now."""

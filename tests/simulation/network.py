@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from pymongo.errors import PyMongoError
 
 from models.errors import StrataError
-from tests.simulation.errors import Locked
+from tests.simulation.errors import Locked, Violation
 from tests.simulation.loop import PROCESS, Killed, Process, VirtualLoop, _settle
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Faults:
 
     lost_before: float = 0.0  # of a call
     lost_after: float = 0.0
-    slow: float = 0.0
+    slow: float = 0.0  # calls: each of them late
     slow_seconds: float = 0.0
     message_lost: float = 0.0  # of a Redis message
     message_doubled: float = 0.0
@@ -105,7 +105,10 @@ class Network:
                 self.loop.call_later(
                     back, _settle, done, answer, lost() if answer_lost else failure
                 )
-                self.after_effect()
+                try:
+                    self.after_effect()
+                except Violation as error:
+                    self.loop.failure = error
 
             self.loop.call_later(there, arrive, context=self._servers)
         result: T = await done

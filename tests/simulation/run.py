@@ -6,17 +6,20 @@ import gc
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, cast
 
 import beanie
+from pymongo.errors import PyMongoError
 
 from models.database import MODELS
+from models.errors import StrataError
 from models.ports import simulate
 from models.stored import Stored
+from tests.simulation.checker import Checker
 from tests.simulation.errors import Violation
 from tests.simulation.extractors import Words
 from tests.simulation.loop import PROCESS, VirtualLoop, virtual_loop
@@ -24,14 +27,20 @@ from tests.simulation.messages import Messages
 from tests.simulation.mongo.driver import MONGO, Mongo, build_indexes
 from tests.simulation.mongo.driver import Client as MongoClient
 from tests.simulation.mongo.server import Server
+from tests.simulation.nemesis import PROCESSES, Nemesis
 from tests.simulation.network import Network
 from tests.simulation.nodes import EPOCH, Cluster
 from tests.simulation.objects import Objects
+from tests.simulation.outcome import is_as_expected, require_outcome
 from tests.simulation.points import Points
 from tests.simulation.receiver import Receiver
 from tests.simulation.scenario import Client, Tenant, draw_orders, draw_tenants
 
-CALM_SECONDS: Final = 900.0  # virtual ones, in which everything has to end
+MAX_FAULT_SECONDS: Final = 90.0  # virtual ones, as all are
+END_SECONDS: Final = 400.0  # after the faults, until every batch has ended
+TOLD_SECONDS: Final = 3600.0  # until the webhooks, which wait half an hour after a third failure
+_EXPECTED: Final = (PyMongoError, StrataError)  # to be met while stores are away
+_RETRIES: Final = 3
 
 
 @dataclass
@@ -48,12 +57,12 @@ class Report:
     violation: str | None = None
 
 
-def simulate_seed(seed: int, *, keeps: bool = False) -> Report:
+def simulate_seed(seed: int, *, keeps: bool = False, faults: bool = True) -> Report:
     """Run one seed, and return what came of it."""
-    return copy_context().run(_simulate, seed, keeps)
+    return copy_context().run(_simulate, seed, keeps, faults)
 
 
-def _simulate(seed: int, keeps: bool) -> Report:
+def _simulate(seed: int, keeps: bool, faults: bool) -> Report:
     chance = random.Random(seed)
     random.seed(chance.getrandbits(64))
     Words.met.clear()
@@ -62,9 +71,11 @@ def _simulate(seed: int, keeps: bool) -> Report:
         with virtual_loop(chance) as loop, _listening(network := Network(loop, chance, keeps)):
             violation = None
             try:
-                loop.run_until_complete(_run(loop, network, chance))
+                loop.run_until_complete(_run(loop, network, chance, faults))
             except Violation as error:
                 violation = str(error)
+            finally:
+                loop.kill_all()
             return Report(
                 seed, network.digest, loop.now, loop.turns, network.calls, network.injected,
                 network.lines, violation,
@@ -85,8 +96,8 @@ class _Log(logging.Handler):
         process = PROCESS.get()
         if process.alive:
             self._network.note(process, "log", record.name, record.getMessage())
-            if record.levelno >= logging.ERROR:
-                cause = record.exc_info[1] if record.exc_info else None
+            cause = record.exc_info[1] if record.exc_info else None
+            if record.levelno >= logging.ERROR and not isinstance(cause, _EXPECTED):
                 failure = Violation(
                     f"{process.name} did not expect: {record.getMessage()}: {cause!r}"
                 )
@@ -104,7 +115,7 @@ def _listening(network: Network) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
 
 
-async def _run(loop: VirtualLoop, network: Network, chance: random.Random) -> None:
+async def _run(loop: VirtualLoop, network: Network, chance: random.Random, faults: bool) -> None:
     simulate(lambda: EPOCH + timedelta(seconds=loop.now), chance.getrandbits)
     server = Server(lambda: EPOCH + timedelta(seconds=round(loop.now, 3)))
     MONGO.set(Mongo(server, network))
@@ -116,18 +127,44 @@ async def _run(loop: VirtualLoop, network: Network, chance: random.Random) -> No
     )  # fmt: skip
     tenants = draw_tenants(chance)
     _store(server, tenants)
-    orders = draw_orders(chance, tenants, 30.0)
-    for name in ("api", "worker-a", "worker-b", "conductor"):
+    checker = Checker(server, cluster.objects, cluster.receiver, server.clock)
+    network.after_effect = checker.look
+    seconds = chance.uniform(20, MAX_FAULT_SECONDS)
+    orders = draw_orders(chance, tenants, seconds)
+    for name in PROCESSES:
         cluster.boot(name)
     clients = [Client(cluster, order) for order in orders]
+    begun = [asyncio.create_task(client.run()) for client in clients]
+    if faults:
+        await Nemesis(cluster, chance).rage(seconds)
+    await _within("all batches end", asyncio.gather(*begun), END_SECONDS)
+    await _within("what failed is made good", _make_good(server, clients), END_SECONDS)
+    await _within("everybody is told", _quiet(checker), TOLD_SECONDS)
+    checker.require_rest()
+    require_outcome(server, cluster.points, cluster.receiver, tenants, orders)
+
+
+async def _within(what: str, doing: Awaitable[object], seconds: float) -> None:
     try:
-        async with asyncio.timeout(CALM_SECONDS):
-            await asyncio.gather(*(client.run() for client in clients))
+        async with asyncio.timeout(seconds):
+            await doing
     except TimeoutError:
-        raise Violation("not everything has ended") from None
-    finally:
-        for name in cluster.nodes:
-            cluster.kill(name)
+        raise Violation(f"liveness: {what} did not come true in {seconds:.0f} s") from None
+
+
+async def _make_good(server: Server, clients: Sequence[Client]) -> None:
+    """Do what people do when something is back: try again what failed of its absence."""
+    for client in clients:
+        for number in range(_RETRIES):
+            if client.order.canceled or is_as_expected(server, client.order):
+                break
+            await client.retry_all(number)
+            await client.ended()
+
+
+async def _quiet(checker: Checker) -> None:
+    while not checker.is_quiet():
+        await asyncio.sleep(1.0)
 
 
 _models: list[object] = []

@@ -4,6 +4,7 @@ Clients repeat what was not answered under the same key, as the documentation te
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,19 +17,22 @@ from models.errors import Conflict, IllegalTransition
 from models.ids import new_id
 from models.object import Blob, Object
 from models.scope import Scope
+from models.sealing import Seal
 from models.stored import Stored
 from models.stores import Stores
-from models.webhook import Webhook
+from models.webhook import Webhook, WebhookSecret
 from tests.factories import make_bucket, make_collection, make_object, make_webhook
 from tests.simulation.extractors import BUSY, POISON, VECTOR, choose_words
-from tests.simulation.nodes import Api, Cluster
+from tests.simulation.nodes import SETTINGS, Api, Cluster
 from workers.batches import cancel_batch, open_batch
 from workers.idempotency import Outcome, Request, once
 from workers.reopening import RetryChoice, RetryMode
 from workers.retries import replay_retry, retry_batch
+from workers.steering import pause_batch, resume_batch
 from workers.submissions import replay_submission, submit_batch
 
 T = TypeVar("T")
+SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _WORDS: Final = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 _AGAIN_SECONDS: Final = 2.0
 _ENDED: Final = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"})
@@ -60,6 +64,7 @@ class Order:
     object_ids: list[str]
     begins: float
     cancels: float | None  # after it was submitted
+    pauses: tuple[float, float] | None  # after it was submitted, and for how long
     batch_id: str | None = None
     canceled: bool = False
 
@@ -74,8 +79,10 @@ def _draw_tenant(chance: random.Random) -> Tenant:
     bucket = make_bucket(namespace_id)
     texts: dict[str, str] = {}
     objects: list[Object] = []
-    for number in range(chance.randint(1, 7)):
-        text = _draw_text(chance, number)
+    number_of_objects = chance.randint(1, 7)
+    poisoned = chance.randrange(2 * number_of_objects)  # one at most: more would end a batch early
+    for number in range(number_of_objects):
+        text = _draw_text(chance, number) + f" {POISON}" * (number == poisoned)
         item = make_object(bucket, metadata={}, blobs=[Blob(property="content", text=text)])
         texts[item.id] = text
         objects.append(item)
@@ -90,16 +97,17 @@ def _draw_tenant(chance: random.Random) -> Tenant:
                 vectors=[VECTOR],
             )
         )
-    webhook = make_webhook(namespace_id, url=f"https://{namespace_id.lower()}.example/")
+    webhook = make_webhook(
+        namespace_id,
+        url=f"https://{namespace_id.lower()}.example/",
+        secrets=[WebhookSecret(sealed=Seal(SETTINGS.sealing_keys).close(SECRET))],
+    )
     return Tenant(namespace_id, bucket, texts, chain, webhook, [bucket, webhook, *objects, *chain])
 
 
 def _draw_text(chance: random.Random, number: int) -> str:
     words = [chance.choice(_WORDS) for _ in range(chance.randint(1, 3))]
-    draw = chance.random()
-    if draw < 0.12:
-        return " ".join([*words, POISON])
-    if draw < 0.3:
+    if chance.random() < 0.2:
         return " ".join([f"{BUSY}{number}", *words])
     return " ".join(words)
 
@@ -112,8 +120,11 @@ def draw_orders(chance: random.Random, tenants: list[Tenant], seconds: float) ->
         ids = sorted(tenant.texts)
         chosen = sorted(chance.sample(ids, chance.randint(1, len(ids))))
         cancels = chance.random() * seconds / 2 if chance.random() < 0.2 else None
+        pauses = None
+        if chance.random() < 0.2:
+            pauses = (chance.random() * seconds / 2, chance.random() * seconds)
         begins = chance.random() * seconds / 2
-        orders.append(Order(number, tenant, chosen, begins, cancels))
+        orders.append(Order(number, tenant, chosen, begins, cancels, pauses))
     return orders
 
 
@@ -122,15 +133,21 @@ class Client:
 
     def __init__(self, cluster: Cluster, order: Order) -> None:
         self._cluster = cluster
-        self._order = order
+        self.order = order
 
     async def run(self) -> None:
-        """Create and submit the batch, cancel it if that is the plan, and see it end."""
-        order = self._order
+        """Create and submit the batch, pause or cancel it if that is the plan, and see it end."""
+        order = self.order
         await asyncio.sleep(order.begins)
         order.batch_id = await self._insist("create", self._create)
         await self._insist("submit", self._submit)
         self._cluster.ring(order.batch_id)
+        if order.pauses is not None:
+            with contextlib.suppress(IllegalTransition):  # it has ended
+                await asyncio.sleep(order.pauses[0])
+                await self._insist("pause", self._pause)
+                await asyncio.sleep(order.pauses[1])
+                await self._insist("resume", self._resume)
         if order.cancels is not None:
             await asyncio.sleep(order.cancels)
             order.canceled = (await self._insist("cancel", self._cancel)) != "ended"
@@ -163,7 +180,7 @@ class Client:
                 raise
             except Exception as error:
                 self._cluster.network.note(
-                    api.process, "client", f"{self._order.number} {key}", repr(error)
+                    api.process, "client", f"{self.order.number} {key}", repr(error)
                 )
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -175,13 +192,13 @@ class Client:
         recall: Callable[[dict[str, Any]], Awaitable[T]],
     ) -> T:
         request = Request(
-            self._order.tenant.namespace_id, key, f"{self._order.number}", "the same input"
+            self.order.tenant.namespace_id, key, f"{self.order.number}", "the same input"
         )
         outcome: Outcome[T] = await once(stores.settings.api, request, work, recall)
         return outcome.value
 
     async def _create(self, stores: Stores, key: str) -> str:
-        order = self._order
+        order = self.order
         scope = order.tenant.scope
         batch = await self._once(
             stores,
@@ -195,7 +212,7 @@ class Client:
         return str(batch.id)
 
     async def _submit(self, stores: Stores, key: str) -> None:
-        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
         await self._once(
             stores,
             key,
@@ -203,13 +220,19 @@ class Client:
             lambda made: replay_submission(scope, made["batch_id"]),
         )
 
+    async def _pause(self, stores: Stores, key: str) -> None:
+        await pause_batch(stores, self.order.tenant.scope, self.order.batch_id or "")
+
+    async def _resume(self, stores: Stores, key: str) -> None:
+        await resume_batch(stores, self.order.tenant.scope, self.order.batch_id or "")
+
     async def _cancel(self, stores: Stores, key: str) -> str:
-        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
         batch = await cancel_batch(stores, scope, batch_id)
         return "canceled" if batch.status in ("CANCELING", "CANCELED") else "ended"
 
     async def _retry(self, stores: Stores, key: str) -> None:
-        scope, batch_id = self._order.tenant.scope, self._order.batch_id or ""
+        scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
         await self._once(
             stores,
             key,
@@ -220,5 +243,5 @@ class Client:
         )
 
     async def _look(self, stores: Stores, key: str) -> str:
-        batch = await self._order.tenant.scope.require(Batch, self._order.batch_id or "")
+        batch = await self.order.tenant.scope.require(Batch, self.order.batch_id or "")
         return str(batch.status)

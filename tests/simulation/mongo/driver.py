@@ -6,6 +6,7 @@ The classes of Beanie have one collection for all processes; whose call it is, t
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from pymongo import ReplaceOne, UpdateOne
@@ -33,8 +34,11 @@ from tests.simulation.mongo.updates import Update
 from tests.simulation.network import Network, server_timer
 
 T = TypeVar("T")
-_LOCK_SECONDS: Final = 0.005  # until a write that has to wait is tried again
-_RETRY_SECONDS: Final = 120.0  # as PyMongo has it
+_LOCK_SECONDS: Final = 0.005  # until a write that has to wait is tried again, then twice that
+_LOCK_CAP: Final = 0.5
+_RETRY_SECONDS: Final = 120.0  # as PyMongo has it, and its backoff between retries
+_BACKOFF_SECONDS: Final = 0.005
+_BACKOFF_CAP: Final = 0.5
 
 
 class Mongo:
@@ -60,12 +64,28 @@ def _lost_in_commit() -> AutoReconnect:
     return AutoReconnect("connection closed", {"errorLabels": ["UnknownTransactionCommitResult"]})
 
 
+@dataclass
+class Attempt:
+    """One run of a transaction, which begins at the server with its first operation."""
+
+    transaction: Transaction | None = None
+    over: bool = False  # what still arrives of it comes too late
+
+    def at_server(self, mongo: Mongo) -> Transaction:
+        """Return the transaction, begun if need be; raises when it has ended."""
+        if self.over or (self.transaction is not None and self.transaction.state != "open"):
+            raise no_such_transaction()
+        if self.transaction is None:
+            begun = self.transaction = mongo.server.begin()
+            server_timer(mongo.network, TRANSACTION_SECONDS, lambda: mongo.server.abort(begun))
+        return self.transaction
+
+
 class Session:
-    """A session, whose transactions begin with their first operation."""
+    """A session, which runs one transaction after the other."""
 
     def __init__(self) -> None:
-        self.transaction: Transaction | None = None
-        self._wanted = False
+        self.attempt: Attempt | None = None
 
     async def __aenter__(self) -> "Session":
         return self
@@ -78,18 +98,20 @@ class Session:
 
         The whole is given up after two minutes.
         """
-        loop = MONGO.get().network.loop
-        start = loop.time()
+        network = MONGO.get().network
+        start, retries = network.loop.time(), 0
         while True:
-            self._wanted, self.transaction = True, None
+            if retries:
+                longest = min(_BACKOFF_SECONDS * 1.5**retries, _BACKOFF_CAP)
+                await _sleep(network, network.chance.random() * longest)
+            retries += 1
+            self.attempt = Attempt()
             try:
                 answer = await callback(self)
             except BaseException as error:
                 await self._abort()
-                if (
-                    _has(error, "TransientTransactionError")
-                    and loop.time() - start < _RETRY_SECONDS
-                ):
+                in_time = network.loop.time() - start < _RETRY_SECONDS
+                if in_time and _has(error, "TransientTransactionError"):
                     continue
                 raise
             if await self._commit(start):
@@ -98,14 +120,18 @@ class Session:
     async def _commit(self, start: float) -> bool:
         """Commit; False when the transaction has to be run again."""
         mongo = MONGO.get()
-        transaction, self._wanted = self.transaction, False
-        if transaction is None:
+        attempt, self.attempt = self.attempt, None
+        if attempt is None or attempt.transaction is None:
             return True
+        transaction = attempt.transaction
+
+        def commit() -> None:
+            mongo.server.commit(transaction)
+            attempt.over = True
+
         while True:
             try:
-                await mongo.network.call(
-                    "mongo", "commit", lambda: mongo.server.commit(transaction), _lost_in_commit
-                )
+                await mongo.network.call("mongo", "commit", commit, _lost_in_commit)
             except PyMongoError as error:
                 in_time = mongo.network.loop.time() - start < _RETRY_SECONDS
                 if _has(error, "UnknownTransactionCommitResult") and in_time:
@@ -113,28 +139,21 @@ class Session:
                 if _has(error, "TransientTransactionError") and in_time:
                     return False
                 raise
-            self.transaction = None
             return True
 
     async def _abort(self) -> None:
-        transaction, self.transaction, self._wanted = self.transaction, None, False
-        if transaction is None or transaction.state != "open":
+        attempt, self.attempt = self.attempt, None
+        if attempt is None:
             return
         mongo = MONGO.get()
-        with contextlib.suppress(PyMongoError):  # the server ends it in time
-            await mongo.network.call(
-                "mongo", "abort", lambda: mongo.server.abort(transaction), _lost
-            )
 
-    def at_server(self, mongo: Mongo) -> Transaction | None:
-        """Return the transaction that an operation belongs to, begun if need be."""
-        if self._wanted and self.transaction is None:
-            begun = mongo.server.begin()
-            self.transaction = begun
-            server_timer(mongo.network, TRANSACTION_SECONDS, lambda: mongo.server.abort(begun))
-        if self.transaction is not None and self.transaction.state != "open":
-            raise no_such_transaction()
-        return self.transaction
+        def abort() -> None:
+            attempt.over = True
+            if attempt.transaction is not None:
+                mongo.server.abort(attempt.transaction)
+
+        with contextlib.suppress(PyMongoError):  # the server ends it in time
+            await mongo.network.call("mongo", "abort", abort, _lost)
 
 
 def _has(error: BaseException, label: str) -> bool:
@@ -208,25 +227,26 @@ class Collection:
     async def _do(
         self, said: str, effect: Callable[[Server, Transaction | None], T], session: Session | None
     ) -> T:
-        mongo = MONGO.get()
+        mongo, pause = MONGO.get(), _LOCK_SECONDS
+        attempt = None if session is None else session.attempt
         while True:
 
             def act() -> T:
-                if session is None:
+                if attempt is None:
                     return effect(mongo.server, None)
-                transaction = session.at_server(mongo)
+                transaction = attempt.at_server(mongo)
                 try:
                     return effect(mongo.server, transaction)
                 except OperationFailure:
-                    if transaction is not None:
-                        mongo.server.abort(transaction)
+                    mongo.server.abort(transaction)
                     raise
 
-            lost = _lost_in_transaction if session is not None and session._wanted else _lost
+            lost = _lost if attempt is None else _lost_in_transaction
             try:
                 return await mongo.network.call("mongo", f"{self.name}.{said}", act, lost)
             except Locked:
-                await _sleep(mongo.network, _LOCK_SECONDS)
+                await _sleep(mongo.network, pause)
+                pause = min(2 * pause, _LOCK_CAP)
 
     def find(
         self,
@@ -305,7 +325,7 @@ class Collection:
             found = _ordered(server.find(self.name, match, transaction), sort or [])
             if not found:
                 return None
-            changed = server.update(self.name, found[0], update, transaction)
+            (changed,) = server.update(self.name, found[:1], update, transaction)
             return changed.copy() if return_document else found[0].copy()
 
         return await self._do("find_one_and_update", effect, session)
@@ -368,10 +388,8 @@ class Collection:
         upsert: bool = False,
     ) -> dict[str, Any]:
         found = server.find(self.name, match, transaction)[:limit]
-        server.require_free(self.name, found, transaction)
-        changed = 0
-        for row in found:
-            changed += server.update(self.name, row, update, transaction).raw != row.raw
+        after = server.update(self.name, found, update, transaction)
+        changed = sum(one.raw != row.raw for one, row in zip(after, found, strict=True))
         answer: dict[str, Any] = {"n": len(found), "nModified": changed}
         if upsert and not found:
             made = server.upsert(self.name, match, update, transaction)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tests.simulation.errors import Unsupported
 from tests.simulation.mongo.expressions import evaluate
 from tests.simulation.mongo.matching import compile_filter
-from tests.simulation.mongo.values import MISSING, field_of, order_of, set_field
+from tests.simulation.mongo.values import MISSING, field_of, order_of
 
 Row = Mapping[str, Any]
 
@@ -89,20 +89,27 @@ def project(row: Row, fields: Row | None) -> dict[str, Any]:
     """Return the chosen fields of a row; all when none are chosen."""
     if not fields:
         return dict(row)
-    chosen = {name: one for name, one in fields.items() if name != "_id"}
-    if any(one != 1 for one in chosen.values()):
+    if any(one != 1 for name, one in fields.items() if name != "_id"):
         raise Unsupported(f"the projection {fields}")
+    tree: dict[str, Any] = {} if fields.get("_id") == 0 else {"_id": {}}
+    for path in fields:
+        branch = tree
+        for part in path.split(".") if path != "_id" else ():
+            branch = branch.setdefault(part, {})
+    return _included(row, tree)
+
+
+def _included(row: Row, tree: Row) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if fields.get("_id", 1) and "_id" in row:
-        found["_id"] = row["_id"]
-    for path in chosen:
-        value = field_of(row, path)
-        if value is not MISSING:
-            set_field(found, path, value)
-        elif "." in path:
-            parent = path.rpartition(".")[0]
-            if isinstance(field_of(row, parent), dict) and field_of(found, parent) is MISSING:
-                set_field(found, parent, {})
+    for name, value in row.items():
+        if name not in tree:
+            continue
+        if not tree[name]:
+            found[name] = value
+        elif isinstance(value, dict):
+            found[name] = _included(value, tree[name])
+        elif isinstance(value, list):
+            found[name] = [_included(one, tree[name]) for one in value if isinstance(one, dict)]
     return found
 
 

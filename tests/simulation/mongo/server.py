@@ -62,10 +62,15 @@ class Unique:
         return tuple(order_of(None if one is MISSING else one) for one in values)
 
 
+Change = tuple[str, Stored | None, Stored | None]  # a collection; a document before and after
+
+
 @dataclass
 class Table:
     """The committed documents of one collection."""
 
+    name: str
+    journal: list[Change]
     uniques: list[Unique] = field(default_factory=list)
     rows: dict[Any, Stored] = field(default_factory=dict)
     keys: dict[tuple[int, Any], Any] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class Table:
         if self.shared:
             self.rows, self.shared = dict(self.rows), False
         before = self.rows.get(item_id)
+        self.journal.append((self.name, before, row))
         for number, unique in enumerate(self.uniques):
             old = None if before is None else unique.key(before.value)
             new = None if row is None else unique.key(row.value)
@@ -106,6 +112,7 @@ class Server:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock
         self.tables: dict[str, Table] = {}
+        self.journal: list[Change] = []  # committed changes that nobody has looked at yet
         self.locks: dict[tuple[Any, ...], Transaction] = {}
         self.conflicts = 0
         self.commits = 0
@@ -114,7 +121,7 @@ class Server:
     def table(self, name: str) -> Table:
         """Return a collection, made at first use."""
         if name not in self.tables:
-            self.tables[name] = Table()
+            self.tables[name] = Table(name, self.journal)
         return self.tables[name]
 
     def begin(self) -> Transaction:
@@ -176,16 +183,21 @@ class Server:
     def update(
         self,
         name: str,
-        row: Stored,
+        rows: Sequence[Stored],
         update: Update,
         transaction: Transaction | None,
-    ) -> Stored:
-        """Change one document that was found; returns what it is now."""
-        changed = Stored.of(apply_update(row.copy(), update, self.clock()))
-        if changed.raw != row.raw:
-            self._write(name, row.value["_id"], changed, transaction)
-        else:
-            self._require_free(name, row.value["_id"], transaction)
+    ) -> list[Stored]:
+        """Change documents that were found; returns what they are now.
+
+        One that is as it was needs no write, and so waits for nobody.
+        """
+        now = self.clock()
+        changed = [Stored.of(apply_update(row.copy(), update, now)) for row in rows]
+        pairs = list(zip(rows, changed, strict=True))
+        self.require_free(name, [one for one, new in pairs if one.raw != new.raw], transaction)
+        for before, after in pairs:
+            if after.raw != before.raw:
+                self._write(name, before.value["_id"], after, transaction)
         return changed
 
     def replace(
