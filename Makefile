@@ -8,14 +8,17 @@ INSTALLED := .venv/.installed
 # Compiled once at installation: a dozen processes start from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test test-long check bench chaos mutants sim lock clean chromium conformance peers
+.PHONY: up test tests test-long check bench chaos mutants sim lock clean chromium conformance peers
 
 up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
 
 PYTEST := -n 2 --dist loadfile --no-loadscope-reorder
 
-test: $(INSTALLED) chromium check  ## linters, types, and the tests over the real servers
+test: $(INSTALLED) chromium  ## linters, types, and the tests over the real servers, side by side
+	@$(MAKE) --no-print-directory --jobs=2 check tests
+
+tests: $(INSTALLED) chromium
 	$(BIN)/pytest $(PYTEST) -m "not long"
 
 test-long: $(INSTALLED) chromium  ## the rest of it: tests that kill and restart whole processes
