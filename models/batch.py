@@ -118,6 +118,7 @@ class Batch(Namespaced):
     epoch: int = 0
     lease_until: datetime = LONG_AGO
     updated_at: datetime = Field(default_factory=now)
+    looked_into_at: datetime | None = None  # when it was quiet, for damage
     trace: str | None = None  # the traceparent of its submit, if that was traced
     submitted_at: datetime | None = None
     started_at: datetime | None = None

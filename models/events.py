@@ -28,6 +28,7 @@ class EventType(StrEnum):
     BATCH_QUEUED = "batch.queued"
     BATCH_PROCESSING = "batch.processing"
     BATCH_HANDED_OVER = "batch.handed_over"  # a lease ran out; the next epoch goes on
+    BATCH_HEALED = "batch.healed"  # it contradicted its blocks, and was put right
     BATCH_PAUSED = "batch.paused"
     BATCH_RESUMED = "batch.resumed"
     BATCH_PRIORITY_SET = "batch.priority_set"

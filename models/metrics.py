@@ -35,6 +35,9 @@ ANSWERS: Final = Counter(
 BATCH_EVENTS: Final = Counter(
     "strata_batch_events", "Changes of batches that this process made.", ["type"]
 )
+HEALED: Final = Counter(
+    "strata_batches_healed", "Batches that were put right, by what was wrong.", ["damage"]
+)
 SWEEPS: Final = Counter("strata_sweeps", "Sweeps over what may have got lost.", ["kind"])
 SWEEP_SECONDS: Final = Histogram(
     "strata_sweep_seconds", "Time of a sweep.", ["kind"], buckets=_LONG_SECONDS

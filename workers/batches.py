@@ -34,6 +34,7 @@ from models.stores import Stores
 from models.task import Task
 from models.traces import span_below
 from workers.breaker import end_early
+from workers.healing import heal_batch
 from workers.lifecycle import require_active
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
 
@@ -220,6 +221,8 @@ async def _claim(stores: Stores, batch_id: str) -> Batch | None:
 async def _finish(stores: Stores, batch: Batch) -> None:
     """Count, then end the batch; a count that does not add up is a failure that says so."""
     sums = await sum_blocks(batch.id, batch.submission or "")
+    if _blocks(sums, *BLOCK_LIVE) and await heal_batch(stores, batch.id):
+        return
     to, message = judge(batch.counts, sums)
     await reach(Failpoint.BATCH_JUDGED)
     with span_below("batch.finish", batch.trace, batch_id=batch.id, status=str(to)):
@@ -255,8 +258,8 @@ def judge(counts: Counts, sums: list[dict[str, Any]]) -> tuple[BatchStatus, str 
     return BatchStatus.COMPLETED, None
 
 
-def _blocks(sums: list[dict[str, Any]], status: BlockStatus) -> int:
-    return sum(row["blocks"] for row in sums if row["_id"]["status"] == status)
+def _blocks(sums: list[dict[str, Any]], *states: BlockStatus) -> int:
+    return sum(row["blocks"] for row in sums if row["_id"]["status"] in states)
 
 
 def _summary(rows: int, failed: int, canceled: int) -> str:

@@ -18,6 +18,7 @@ from models.logs import bound
 from models.stores import Stores
 from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
+from workers.healing import heal_quiet_batches
 from workers.measures import Measures
 from workers.retention import trim_logs
 from workers.schedules import tend_schedules
@@ -26,7 +27,7 @@ from workers.uploads import sweep_uploads
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
 # After the batches, in this order.
-_TENDED: Final = (sweep_uploads, tend_schedules, roll_up_all, trim_logs)
+_TENDED: Final = (heal_quiet_batches, sweep_uploads, tend_schedules, roll_up_all, trim_logs)
 
 
 async def sweep_forever(stores: Stores, engine: Engine) -> None:

@@ -16,6 +16,7 @@ _IDEMPOTENCY: Final = "tests/graphql_api/test_idempotency.py"
 _CACHES: Final = "tests/workers/test_caches.py"
 _KEYS: Final = "tests/models/test_api_key.py"
 _FAILPOINTS: Final = "tests/failpoints/test_failpoints.py::test_s6_a_process_ends_once"
+_HEALING: Final = "tests/workers/test_healing.py"
 
 _BLOCKS: Final = (
     Mutant(
@@ -389,4 +390,53 @@ _OUTSIDE: Final = (
     ),
 )
 
-MUTANTS: Final = (*_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE)
+_HEALS: Final = (
+    Mutant(
+        "no sweep looks into batches that nothing happens to",
+        (
+            Edit(
+                "workers/sweeps.py", "_TENDED: Final = (heal_quiet_batches, ", "_TENDED: Final = ("
+            ),
+        ),
+        (f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed",),
+    ),
+    Mutant(
+        "a batch whose counter came to zero too early has failed",
+        (
+            Edit(
+                "workers/batches.py",
+                "if _blocks(sums, *BLOCK_LIVE) and await heal_batch(stores, batch.id):",
+                "if False:",
+            ),
+        ),
+        (f"{_HEALING}::test_an_end_that_came_too_early_is_no_failure",),
+    ),
+    Mutant(
+        "a waiting block is not asked what became of those that it waits for",
+        (Edit("models/healing.py", "    await mending.settle_readers()\n", ""),),
+        (
+            f"{_HEALING}::test_what_reads_a_failed_block_is_canceled_with_all_below",
+            f"{_HEALING}::test_a_block_that_still_waits_for_another_waits_on",
+        ),
+    ),
+    *(
+        Mutant(
+            f"a step of mending is left out: {step}",
+            (Edit("models/healing.py", f"    await mending.{step}\n", ""),),
+            (f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed",),
+        )
+        for step in (
+            "mend_holds()",
+            "end_far_leases(far_seconds)",
+            "recount()",
+            "give_up_unclaimed(unclaimed_seconds)",
+        )
+    ),
+    Mutant(
+        "every worker looks into a quiet batch at every sweep",
+        (Edit("models/healing.py", '{"$lt": [looked_into, limit]}', "True"),),
+        (f"{_HEALING}::test_one_of_many_workers_looks_into_a_quiet_batch",),
+    ),
+)
+
+MUTANTS: Final = (*_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS)
