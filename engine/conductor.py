@@ -47,7 +47,7 @@ class Conductor:
             endpoints=settings.embeddings,
             in_flight_bytes=settings.engine.in_flight_bytes,
         )
-        self._slots = Slots(settings.engine.conductor_blocks)
+        self._slots = Slots(settings.engine.conductor_blocks, settings.quotas.blocks_in_flight)
         self._runs: dict[str, tuple[int, asyncio.Task[None]]] = {}  # those under way
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()

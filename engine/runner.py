@@ -28,6 +28,7 @@ from models import metrics
 from models.batch import Batch, renew_batch
 from models.block import Block, claim_block, read_exhausted, renew_block
 from models.collection import Collection
+from models.database import Session
 from models.ending import end_tasks
 from models.errors import (
     ErrorCategory,
@@ -40,6 +41,7 @@ from models.errors import (
 from models.failpoints import Failpoint, reach
 from models.holding import put_down
 from models.logs import bound
+from models.quotas import count_in_work, pass_gate
 from models.stores import Stores
 from models.traces import span_below, span_within
 
@@ -85,7 +87,9 @@ class BatchRun:
         self._owner = owner
         self._run_id = f"{batch.id}-{batch.epoch}"  # what was fetched is kept as long
         self._running: set[asyncio.Task[None]] = set()
-        self._slots = slots or Slots(self._settings.conductor_blocks)
+        self._slots = slots or Slots(
+            self._settings.conductor_blocks, stores.settings.quotas.blocks_in_flight
+        )
         self._place: asyncio.Future[None] | None = None  # asked for, or ours and not yet in use
         self._committing = asyncio.Lock()
         self._renewed = float("-inf")
@@ -134,13 +138,7 @@ class BatchRun:
     async def _fill(self) -> bool:
         claimed = False
         while len(self._running) < self._settings.blocks_in_flight and self._has_place():
-            block = await claim_block(
-                self._batch.id,
-                self._batch.submission or "",
-                owner=self._owner,
-                lease_seconds=self._settings.lease_seconds,
-                max_attempts=self._settings.max_attempts,
-            )
+            block = await self._claim()
             if block is None:
                 self._leave_place()
                 break
@@ -151,6 +149,27 @@ class BatchRun:
             self._running.add(task)
             task.add_done_callback(self._ended)
         return claimed
+
+    async def _claim(self) -> Block | None:
+        claim = partial(
+            claim_block,
+            self._batch.id,
+            self._batch.submission or "",
+            owner=self._owner,
+            lease_seconds=self._settings.lease_seconds,
+            max_attempts=self._settings.max_attempts,
+        )
+        most = self._stores.settings.quotas.blocks_in_flight
+        if most is None:
+            return await claim()
+
+        async def within_quota(session: Session) -> Block | None:
+            await pass_gate(session, self._batch.namespace_id, "blocks")
+            if await count_in_work(session, self._batch.namespace_id) >= most:
+                return None
+            return await claim(session=session)
+
+        return await self._stores.database.transaction(within_quota)
 
     def _has_place(self) -> bool:
         """Tell whether another block may be claimed; ask for a slot if there is none."""

@@ -26,10 +26,11 @@ class _Question:
 
 
 class Slots:
-    """So many slots, granted in the order of need."""
+    """So many slots, at most `of_one` for a namespace, granted in the order of need."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, of_one: int | None = None) -> None:
         self._free = total
+        self._of_one = total if of_one is None else of_one
         self._held: Counter[str] = Counter()
         self._waiting: list[_Question] = []
 
@@ -57,8 +58,11 @@ class Slots:
             place.cancel()
 
     def _grant(self) -> None:
-        while self._free and self._waiting:
-            chosen = min(self._waiting, key=lambda one: (self._held[one.namespace_id], one.since))
+        while self._free:
+            may = [one for one in self._waiting if self._held[one.namespace_id] < self._of_one]
+            if not may:
+                return
+            chosen = min(may, key=lambda one: (self._held[one.namespace_id], one.since))
             self._waiting.remove(chosen)
             self._free -= 1
             self._held[chosen.namespace_id] += 1

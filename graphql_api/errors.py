@@ -65,6 +65,7 @@ class UserErrorCode(StrEnum):
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     IDEMPOTENCY_IN_PROGRESS = "IDEMPOTENCY_IN_PROGRESS"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     EMPTY_BATCH = "EMPTY_BATCH"
     NOTHING_TO_RUN = "NOTHING_TO_RUN"
     COLLECTION_CYCLE = "COLLECTION_CYCLE"
@@ -89,6 +90,7 @@ show_enum(
         UserErrorCode.ILLEGAL_TRANSITION: "The batch's status does not allow this.",
         UserErrorCode.IDEMPOTENCY_KEY_REUSED: "The key came with another input before.",
         UserErrorCode.IDEMPOTENCY_IN_PROGRESS: "The first request with the key still runs.",
+        UserErrorCode.LIMIT_EXCEEDED: "More than a namespace or a batch may have.",
         UserErrorCode.EMPTY_BATCH: "The batch has no objects.",
         UserErrorCode.NOTHING_TO_RUN: "No collection reads the bucket.",
         UserErrorCode.COLLECTION_CYCLE: "Collections read one another in a circle.",

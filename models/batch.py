@@ -8,7 +8,7 @@ stops.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pymongo import IndexModel, ReturnDocument
@@ -17,6 +17,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.events import STATUS_EVENTS, Event, EventType, append_event
 from models.states import ENDING, LIVE, BatchStatus, Hold, origins
 from models.stored import LONG_AGO, Namespaced, now, server_time_in
+
+NAMESPACE_LIMIT: Final = "NAMESPACE_LIMIT"  # a reason to wait
 
 
 class Counts(BaseModel):
@@ -131,6 +133,7 @@ class Batch(Namespaced):
         indexes: ClassVar = [
             IndexModel([("namespace_id", 1), ("_id", -1)], name="namespace"),
             IndexModel([("namespace_id", 1), ("status", 1), ("_id", -1)], name="namespace_status"),
+            IndexModel([("namespace_id", 1), ("status", 1), ("turn_at", 1)], name="turn"),
             IndexModel([("namespace_id", 1), ("updated_at", 1)], name="changed"),
             IndexModel([("namespace_id", 1), ("bucket_id", 1), ("_id", -1)], name="bucket"),
             IndexModel([("status", 1), ("lease_until", 1)], name="due"),
@@ -250,11 +253,22 @@ _TRIED = ["$counts.rows_failed", "$counts.rows_skipped", "$counts.rows_succeeded
 _MOSTLY_FAILED = {"$gt": [{"$multiply": [2, "$counts.rows_failed"]}, {"$add": _TRIED}]}
 
 
-async def read_due_batches(*, limit: int) -> list[str]:
+def _within(waiting: int) -> dict[str, Any]:
+    return {
+        "$or": [
+            {"place": {"$lte": waiting}},
+            {"status": {"$ne": str(BatchStatus.QUEUED)}},
+            {"reason.code": {"$ne": NAMESPACE_LIMIT}},
+        ]
+    }
+
+
+async def read_due_batches(*, limit: int, waiting: int | None = None) -> list[str]:
     """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing.
 
     Each namespace's first comes before any namespace's second, both of those that wait, by their
-    turn, and of those under way.
+    turn, and of those under way. Of those that are known to wait for their namespace's limit, as
+    many as `waiting` are enough.
     """
     live = {"$in": [BatchStatus.QUEUED, BatchStatus.PROCESSING]}
     due = {
@@ -278,6 +292,7 @@ async def read_due_batches(*, limit: int) -> list[str]:
                     "output": {"place": {"$documentNumber": {}}},
                 }
             },
+            *([] if waiting is None else [{"$match": _within(waiting)}]),
             {"$sort": {"place": 1, "turn_at": 1, "_id": 1}},
             {"$limit": limit},
             {"$project": {"_id": 1}},

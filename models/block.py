@@ -152,6 +152,11 @@ class Block(Namespaced):
             ),
             IndexModel([("batch_id", 1), ("waits_for", 1)], name="waits_for"),
             IndexModel([("collection_id", 1), ("status", 1), ("_id", -1)], name="latest"),
+            IndexModel(
+                [("namespace_id", 1), ("lease_until", 1)],
+                name="in_work",
+                partialFilterExpression={"status": str(BlockStatus.LEASED)},
+            ),
         ]
 
 
@@ -162,7 +167,13 @@ async def insert_blocks(blocks: Sequence[Block]) -> None:
 
 
 async def claim_block(
-    batch_id: str, submission: str, *, owner: str, lease_seconds: float, max_attempts: int
+    batch_id: str,
+    submission: str,
+    *,
+    owner: str,
+    lease_seconds: float,
+    max_attempts: int,
+    session: AsyncClientSession | None = None,
 ) -> Block | None:
     """Take a block that is READY and due, or whose lease ran out; lowest tier first, none held.
 
@@ -199,6 +210,7 @@ async def claim_block(
         ],
         sort=[("tier", 1), ("ordinal", 1)],
         return_document=ReturnDocument.AFTER,
+        session=session,
     )
     return None if row is None else Block.model_validate(row)
 

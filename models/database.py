@@ -27,6 +27,7 @@ from models.idempotency import IdempotentRequest
 from models.line_error import LineError
 from models.namespace import Namespace
 from models.object import Object
+from models.quotas import Gate
 from models.rollup import Rollup
 from models.row_error import RowError
 from models.schedule import Schedule, ScheduleRun
@@ -38,7 +39,7 @@ from models.webhook import Webhook
 MODELS = (
     Namespace, ApiKey, Bucket, Object, Collection, Batch, BatchMember, Block, RowError,
     Document, Task, Upload, Event, Notice, EventLog, IdempotentRequest, AuditEntry, Schedule,
-    ScheduleRun, Rollup, Webhook, Delivery, Payload, LineError,
+    ScheduleRun, Rollup, Webhook, Delivery, Payload, LineError, Gate,
 )  # fmt: skip
 T = TypeVar("T")
 Session = AsyncClientSession

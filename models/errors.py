@@ -28,6 +28,7 @@ StrataError
     │   ├── InUse        something live depends on it
     │   ├── StaleBlock   another epoch owns it now: stop, write nothing more
     │   └── StaleTask    the same, of a task
+    ├── LimitExceeded    names the limit, what was asked for, and what to do
     ├── EmptyBatch
     ├── NothingToRun
     ├── CollectionCycle
@@ -235,6 +236,12 @@ class InUse(Conflict):
     """Something that lives on needs it."""
 
     code = "IN_USE"
+
+
+class LimitExceeded(Permanent):
+    """More than the operator allows a namespace or a batch."""
+
+    code = "LIMIT_EXCEEDED"
 
 
 class EmptyBatch(Permanent):

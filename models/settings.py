@@ -82,6 +82,16 @@ class EngineSettings(_Part):
     blob_cache_bytes: int = Field(default=BLOB_CACHE_BYTES, ge=0)  # on disk, a conductor
 
 
+class QuotaSettings(_Part):
+    """How much each namespace may have at once; no limit where there is none."""
+
+    live_batches: int | None = Field(default=None, ge=1)  # submitted and not ended
+    processing_batches: int | None = Field(default=None, ge=1)  # further ones stay QUEUED
+    blocks_in_flight: int | None = Field(default=None, ge=1)  # over all conductors
+    batch_rows: int | None = Field(default=None, ge=1)  # of one batch, in its first tier
+    batch_bytes: int | None = Field(default=None, ge=1)  # of one batch's manifest, as Parquet
+
+
 class ExtractorSettings(_Part):
     """Which extractors there are besides the built-in ones."""
 
@@ -209,6 +219,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     ray: RaySettings = RaySettings()
     engine: EngineSettings = EngineSettings()
+    quotas: QuotaSettings = QuotaSettings()
     extractors: ExtractorSettings = ExtractorSettings()
     worker: WorkerSettings = WorkerSettings()
     answers: AnswerSettings = AnswerSettings()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from models.batch import (
+    NAMESPACE_LIMIT,
     Batch,
     Counts,
     Reason,
@@ -26,6 +27,7 @@ from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
+from models.quotas import may_process, pass_gate
 from models.row_error import RowError
 from models.scope import Scope
 from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockStatus
@@ -186,12 +188,14 @@ async def reconcile(stores: Stores, engine: Engine, batch_id: str) -> None:
 
 
 async def _dispatch(stores: Stores, engine: Engine, batch: Batch) -> None:
+    if not await _has_room(stores, batch):
+        return
     try:
         await engine.connect()
     except RayUnavailable as error:
         await explain_wait(batch, "WAITING_FOR_ENGINE", error.message)
         return
-    claimed = await _claim(stores, batch.id)
+    claimed = await _claim(stores, batch)
     if claimed is None:
         return
     await reach(Failpoint.BATCH_CLAIMED)
@@ -203,12 +207,28 @@ async def _dispatch(stores: Stores, engine: Engine, batch: Batch) -> None:
         await explain_wait(claimed, "WAITING_FOR_ENGINE", error.message)
 
 
-async def _claim(stores: Stores, batch_id: str) -> Batch | None:
+async def _has_room(stores: Stores, batch: Batch) -> bool:
+    """Tell whether a batch may be claimed now; written down when it may not."""
+    most = stores.settings.quotas.processing_batches
+    if most is None or await may_process(batch.id, most=most):
+        return True
+    message = f"The namespace may have {most} batches under way at once; it waits for its turn."
+    await explain_wait(batch, NAMESPACE_LIMIT, message)
+    return False
+
+
+async def _claim(stores: Stores, batch: Batch) -> Batch | None:
+    most = stores.settings.quotas.processing_batches
+
     async def work(session: Session) -> tuple[Batch, Event] | None:
+        if most is not None:
+            await pass_gate(session, batch.namespace_id, "batches")
+            if not await may_process(batch.id, most=most, session=session):
+                return None
         lease = stores.settings.worker.lease_seconds
-        claimed = await claim_batch(session, batch_id, lease_seconds=lease)
+        claimed = await claim_batch(session, batch.id, lease_seconds=lease)
         if claimed is not None:
-            await update_task(session, batch_id, BatchStatus.PROCESSING)
+            await update_task(session, batch.id, BatchStatus.PROCESSING)
         return claimed
 
     claimed = await stores.database.transaction(work)

@@ -25,6 +25,7 @@ from models.states import RETRYABLE, BatchStatus
 from models.stored import LONG_AGO, now
 from models.stores import Stores
 from models.turns import turn_of
+from workers.admission import require_room
 from workers.batches import MAX_OBJECT_IDS
 from workers.lifecycle import require_active
 from workers.reopening import Reopening, RetryChoice, plan_reopening
@@ -57,6 +58,7 @@ async def retry_batch(
         NotFound: no such batch.
         IllegalTransition: the batch has not ended, or ended COMPLETED.
         InvalidInput: it has no such tier or collection.
+        LimitExceeded: the namespace has as many live batches as it may.
         Conflict: nothing in it is to be tried again, or its bucket or a collection is going.
     """
     batch = await scope.require(Batch, batch_id, path=("batchId",))
@@ -77,6 +79,7 @@ async def retry_batch(
             )
         await _reopen(session, plan)
         event = await _queue(session, batch, plan, choice)
+        await require_room(stores.settings.quotas, scope.namespace_id, session)
         await (claim or Claim()).settle(
             session, batch_id=batch_id, blocks=len(plan.blocks), rows=plan.rows
         )

@@ -11,7 +11,13 @@ from models.block import Block, delete_blocks, delete_other_blocks, insert_block
 from models.bucket import Bucket
 from models.collection import Collection
 from models.database import Session
-from models.errors import Conflict, EmptyBatch, ErrorCategory, IllegalTransition
+from models.errors import (
+    Conflict,
+    EmptyBatch,
+    ErrorCategory,
+    IllegalTransition,
+    LimitExceeded,
+)
 from models.events import Event
 from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
@@ -23,6 +29,7 @@ from models.stores import Stores
 from models.task import Task, TaskType
 from models.traces import traceparent
 from models.turns import turn_of
+from workers.admission import require_bytes, require_room, require_rows
 from workers.lifecycle import require_active
 from workers.steering import require_priority
 from workers.transitions import announce_status
@@ -78,11 +85,12 @@ async def submit_batch(
     Raises:
         NotFound, EmptyBatch, NothingToRun, InvalidMapping, CollectionCycle: nothing changed.
         InvalidInput: no such priority.
+        LimitExceeded: more than the namespace, or a batch, may have.
         Conflict: objects kept being added while it was flattened.
         StoreUnavailable: nothing changed; try again.
     """
     require_priority(priority)
-    held = claim or Claim()
+    held, quotas = claim or Claim(), stores.settings.quotas
     for _ in range(_TRIES):
         batch = await scope.require(Batch, batch_id, path=("batchId",))
         if batch.status != BatchStatus.DRAFT:
@@ -93,13 +101,20 @@ async def submit_batch(
         batch.reuse = reuse
         batch.priority = priority
         submission = new_id("sub")
+        await require_room(quotas, scope.namespace_id)
         tiers = await _plan_tiers(scope, batch)
+        require_rows(quotas, batch.counts.objects * len(tiers[0]))
         manifest = await _writer(stores, batch, submission, write=True).write(tiers[0])
         blocks = manifest.blocks + plan_reading_blocks(batch, submission, tiers, manifest.blocks)
         await reach(Failpoint.SUBMIT_FLATTENED)
-        await insert_blocks(blocks)
-        await reach(Failpoint.SUBMIT_BLOCKS_STORED)
-        queued = await _queue(stores, batch, submission, tiers, manifest, len(blocks), held)
+        try:
+            require_bytes(quotas, manifest)
+            await insert_blocks(blocks)
+            await reach(Failpoint.SUBMIT_BLOCKS_STORED)
+            queued = await _queue(stores, batch, submission, tiers, manifest, len(blocks), held)
+        except LimitExceeded:
+            await _withdraw(stores, batch_id, submission, manifest)
+            raise
         if queued is not None:
             await reach(Failpoint.BATCH_QUEUED)
             await delete_other_blocks(batch_id, submission)
@@ -169,6 +184,7 @@ async def _queue(
             session, batch.id, BatchStatus.QUEUED, match=unchanged, values=values
         )
         if event is not None:
+            await require_room(stores.settings.quotas, batch.namespace_id, session)
             await claim.settle(session, batch_id=batch.id)
             await Task.get_pymongo_collection().insert_one(task.to_mongo(), session=session)
             if errors:

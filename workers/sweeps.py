@@ -43,7 +43,8 @@ async def sweep_forever(stores: Stores, engine: Engine) -> None:
 async def sweep(stores: Stores, engine: Engine, measures: Measures | None = None) -> None:
     """Look at every batch that somebody should look at."""
     try:
-        due = await read_due_batches(limit=_BATCHES)
+        waiting = stores.settings.quotas.processing_batches
+        due = await read_due_batches(limit=_BATCHES, waiting=waiting)
     except PyMongoError as error:
         logger.warning("Sweep: MongoDB failed: %s", type(error).__name__)
         return

@@ -6,8 +6,9 @@ from typing import Any
 from models import metrics
 from models.batch import Batch, advance_batch
 from models.database import Session
-from models.events import Event
+from models.events import Event, EventType
 from models.failpoints import Failpoint, reach
+from models.quotas import read_next
 from models.states import FINAL, BatchStatus
 from models.stored import now
 from models.stores import Stores
@@ -55,13 +56,23 @@ async def update_task(
 
 
 async def announce_status(stores: Stores, event: Event) -> None:
-    """Ring the batch's followers and renew the mirror of its task."""
+    """Ring the batch's followers, renew the mirror of its task, let another take its place."""
     metrics.BATCH_EVENTS.labels(str(event.type)).inc()
     await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
     row = await Task.get_pymongo_collection().find_one({"batch_id": event.batch_id})
     if row is not None:
         task = Task.model_validate(row)
         await stores.bus.mirror_task(task.id, task.model_dump_json(by_alias=True))
+    makes_room = event.status in FINAL or event.type is EventType.BATCH_PAUSED
+    if makes_room and stores.settings.quotas.processing_batches is not None:
+        await _ring_next(stores, event.namespace_id)
+
+
+async def _ring_next(stores: Stores, namespace_id: str) -> None:
+    """Ring for the batch that waited for room in the namespace, if one did."""
+    waits = await read_next(namespace_id)
+    if waits is not None:
+        await stores.bus.ring_workers(waits)
 
 
 async def explain_wait(batch: Batch, code: str, message: str) -> None:

@@ -115,6 +115,12 @@ def with_engine(stores: Stores, **engine: Any) -> Stores:
     return replace(stores, settings=stores.settings.model_copy(update={"engine": changed}))
 
 
+def with_quotas(stores: Stores, **quotas: Any) -> Stores:
+    """Return the same stores under other quotas."""
+    changed = stores.settings.quotas.model_copy(update=quotas)
+    return replace(stores, settings=stores.settings.model_copy(update={"quotas": changed}))
+
+
 class Before:
     """Stands before a store: runs something of the test's before each call of one method."""
 

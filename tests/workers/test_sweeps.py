@@ -290,7 +290,7 @@ async def test_one_odd_batch_does_not_end_the_sweep_of_the_others(
 async def test_a_sweep_without_a_database_comes_back(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def gone(*, limit: int) -> list[str]:
+    async def gone(**how: int | None) -> list[str]:
         raise AutoReconnect("gone")
 
     monkeypatch.setattr(sweeps, "read_due_batches", gone)
