@@ -71,7 +71,7 @@ conformance: $(INSTALLED) $(NODE) $(FUZZER)  ## the API against other people's t
 
 $(FUZZER): tests/conformance/requirements.lock $(INSTALLED)
 	$(PYTHON) -m venv tests/conformance/.venv
-	$(BIN)/uv pip install --quiet --python tests/conformance/.venv/bin/python --require-hashes -r $<
+	$(BIN)/uv pip install --quiet --python tests/conformance/.venv/bin/python --require-hashes --no-deps -r $<
 	@touch $@
 
 $(NODE): tests/conformance/package.json tests/conformance/package-lock.json
@@ -101,7 +101,8 @@ lock:  ## renew the lock files after a change of pyproject.toml: all first, then
 	$(COMPILE) --all-extras --group local --group dev --output-file requirements-test.lock
 	$(COMPILE) --constraint requirements-test.lock \
 		--extra embedded --extra fastembed --group local --output-file requirements.lock
-	cd tests/conformance && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) --output-file requirements.lock
+	cd tests/conformance && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) \
+		--override overrides.txt --output-file requirements.lock
 	cd benchmarks/peer_jobs && ../../$(subst pyproject.toml,requirements.in,$(COMPILE)) --output-file requirements.lock
 
 chromium:  ## a browser for the tests of pages; no wheel carries one

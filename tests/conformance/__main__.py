@@ -14,13 +14,16 @@ from tests.conformance.target import Target, open_target
 
 GATES: Final = (
     "audits",
+    "websocket",
     "clients",
     "python_client",
     "graphiql",
     "schema_rules",
     "relay",
+    "freshness",
     "exposures",
     "disclosure",
+    "clairvoyance",
     "fuzzing",
 )
 PLENTY: Final = {

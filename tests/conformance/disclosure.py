@@ -2,8 +2,7 @@
 
 Every name of the schema is sent with a slip in it, where it belongs; no answer may hold the name
 itself. What is guessed exactly is confirmed, with what it requires: only trusted documents in the
-mode `only` close that. (The tool wants a package called asyncio beside it, which takes the place of
-the standard library's; its method needs none.)
+mode `only` close that. The gate `clairvoyance` runs the tool itself, which asks less.
 """
 
 import json
@@ -31,7 +30,7 @@ _AT_ONCE: Final = 20  # guesses in one document
 def run(target: Target) -> bool:
     """Return whether no answer tells a name that was not asked for."""
     schema = build_schema((ROOT / "graphql_api" / "schema.graphql").read_text())
-    names = _names(schema)
+    names = names_of(schema)
     told: set[str] = set()
     asked = 0
     headers = {"authorization": f"Bearer {target.reader}"}
@@ -50,7 +49,7 @@ def run(target: Target) -> bool:
     return not told
 
 
-def _names(schema: GraphQLSchema) -> set[str]:
+def names_of(schema: GraphQLSchema) -> set[str]:
     """Return the names that are not English words in errors: those of two words or more."""
     found: set[str] = set()
     for name, kind in schema.type_map.items():
@@ -64,7 +63,7 @@ def _names(schema: GraphQLSchema) -> set[str]:
     return {name for name in found if re.search(r"[a-z][A-Z]|_", name) and len(name) >= _SHORTEST}
 
 
-def _slips(name: str) -> Iterator[str]:
+def slips_of(name: str) -> Iterator[str]:
     """Yield a name with a letter too few, too many, and two in each other's place."""
     yield name[:-1]
     yield f"{name}s"
@@ -73,7 +72,7 @@ def _slips(name: str) -> Iterator[str]:
 
 def _wrong(kind: GraphQLObjectType) -> list[str]:
     """Return every name of a type's fields with a slip, unless that is another of them."""
-    return [slip for name in kind.fields for slip in _slips(name) if slip not in kind.fields]
+    return [slip for name in kind.fields for slip in slips_of(name) if slip not in kind.fields]
 
 
 def _documents(schema: GraphQLSchema) -> Iterator[str]:
