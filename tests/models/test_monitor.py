@@ -64,8 +64,8 @@ def test_says_which_port_is_taken() -> None:
 
 def test_no_label_can_hold_what_users_make() -> None:
     bounded = {
-        "kind", "field", "outcome", "status", "type", "scope", "queue", "extractor", "stage", "damage",
-        "reason",
+        "kind", "field", "outcome", "status", "type", "scope", "queue", "extractor", "stage",
+        "damage", "reason",
     }  # fmt: skip
     ours = [one for one in vars(metrics).values() if hasattr(one, "_labelnames")]
 
