@@ -15,10 +15,10 @@ from models.row_error import RowError
 from models.scope import Scope
 from models.states import BLOCK_LIVE, BlockStatus
 
-ERRORS_READ: Final = 20_000  # the newest; what is older is not counted by cause
-EVENTS_READ: Final = 200
+_ERRORS_READ: Final = 20_000  # the newest; what is older is not counted by cause
+_EVENTS_READ: Final = 200
 _CAUSES: Final = 20
-SAMPLE: Final = 10  # failed rows, of each cause and in all
+_SAMPLE: Final = 10  # failed rows, of each cause and in all
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ async def read_error_causes(scope: Scope, batch_id: str) -> list[ErrorCause]:
         {"batch_id": batch_id},
         [
             {"$sort": {"_id": -1}},
-            {"$limit": ERRORS_READ},
+            {"$limit": _ERRORS_READ},
             {
                 "$group": {
                     "_id": {name: f"${name}" for name in names},
@@ -139,7 +139,7 @@ async def read_error_causes(scope: Scope, batch_id: str) -> list[ErrorCause]:
                     "hint": {"$first": "$hint"},
                     "attempts": {"$max": "$attempts"},
                     "latest": {"$max": "$created_at"},
-                    "sample": {"$firstN": {"input": "$_id", "n": SAMPLE}},
+                    "sample": {"$firstN": {"input": "$_id", "n": _SAMPLE}},
                 }
             },
             {"$sort": {"rows": -1, "_id": 1}},
@@ -160,7 +160,7 @@ def _cause(row: dict[str, Any]) -> ErrorCause:
 async def read_retry_causes(scope: Scope, batch_id: str) -> list[RetryCause]:
     """Return why blocks were put off, by category, among the newest events of a batch."""
     events = await scope.find_sorted(
-        Event, {"batch_id": batch_id}, sort=[("sequence", -1)], limit=EVENTS_READ
+        Event, {"batch_id": batch_id}, sort=[("sequence", -1)], limit=_EVENTS_READ
     )
     found: dict[ErrorCategory, RetryCause] = {}
     for event in events:
@@ -178,6 +178,6 @@ async def read_retry_causes(scope: Scope, batch_id: str) -> list[RetryCause]:
 
 def sample_of(causes: Sequence[ErrorCause]) -> list[str]:
     """Return the ids of at most ten errors, in turn of every cause."""
-    turns = range(SAMPLE)
+    turns = range(_SAMPLE)
     chosen = [one.sample[turn] for turn in turns for one in causes if turn < len(one.sample)]
-    return chosen[:SAMPLE]
+    return chosen[:_SAMPLE]

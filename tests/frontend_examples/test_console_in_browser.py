@@ -9,8 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pymongo.asynchronous.mongo_client import AsyncMongoClient
 
+from models.embedded.endpoints import Endpoints
+from models.stored import Stored
 from tests.browser import Browser, Page, open_browser, require_chromium
+from tests.factories import make_batch, make_block, make_row_error
+from tests.fixtures.stack import NAME as STACK
 from tests.frontend_examples.cutting_proxy import CuttingProxy
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
@@ -194,6 +199,101 @@ async def test_cancels_only_when_confirmed(page: Page, stack: Any, namespace: An
 
     await page.wait_for(f"{STATUS} === 'CANCELED'")
     assert await page.evaluate("document.querySelector('#cancel')") is None
+
+
+async def test_pauses_resumes_and_goes_on_after_its_end(
+    page: Page, stack: Any, namespace: Any
+) -> None:
+    await enter(page, stack, namespace.api_key)
+    await submit_notes(page, more=2000)
+    reason = "document.querySelector('.batch-head .callout code')?.textContent"
+
+    await page.click("#pause")
+    await page.wait_for(f"{reason} === 'PAUSED'")
+    await page.wait_for("document.querySelector('.findings')?.textContent.includes('Held back')")
+    assert await page.evaluate("document.querySelector('#health').dataset.health") == "HEALTHY"
+    await page.click("#resume")
+    await page.wait_for("document.querySelector('#pause')")
+    await page.click("#cancel")
+    await page.click("#question [value=yes]")
+    await page.wait_for(f"{STATUS} === 'CANCELED'")
+    await page.click("#retry-all")
+
+    await page.wait_for(f"{STATUS} === 'QUEUED' || {STATUS} === 'PROCESSING'")
+    said = await page.evaluate("document.querySelector('.notice strong').textContent")
+    assert said.endswith("go on")
+    await page.click("#cancel")
+    await page.click("#question [value=yes]")
+    await page.wait_for(f"{STATUS} === 'CANCELED'")
+    assert_quiet(page, stack)
+
+
+async def store_in_stack(endpoints: Endpoints, *things: Stored) -> None:
+    async with AsyncMongoClient[dict[str, Any]](endpoints.mongo_url) as client:
+        for thing in things:
+            rows = client[STACK][type(thing).get_collection_name()]
+            await rows.insert_one(thing.to_mongo())
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide", "phone"])
+async def test_shows_what_is_wrong_and_what_to_do(
+    browser: Browser,
+    stack: Any,
+    namespace: Any,
+    stores: Any,
+    ray_endpoints: Endpoints,
+    tmp_path: Path,
+    *,
+    width: int,
+    dark: bool,
+) -> None:
+    batch = make_batch(
+        namespace.id,
+        name="Embeddings of the archive",
+        status="COMPLETED_WITH_ERRORS",
+        counts={"rows_in": 9, "rows_failed": 5, "rows_succeeded": 4, "documents_written": 4},
+        error_message="5 rows failed. See the batch's row errors.",
+        tiers=[{"number": n, "collection_ids": [f"col_{n}"]} for n in (0, 1)],  # deleted by now
+    )
+    died = make_block(batch, status="DONE", collection_id="col_0", lost=2, attempts=3)
+    never = make_block(
+        batch,
+        status="CANCELED",
+        collection_id="col_1",
+        tier=1,
+        error_message="Block blk_1 failed.",
+    )
+    errors = [
+        make_row_error(
+            batch, category="RATE_LIMIT", message="429 from the service.", transient=True
+        ),
+        make_row_error(batch, object_id="obj_1", message="A name of " + "x" * 90 + " letters."),
+    ]
+    await store_in_stack(ray_endpoints, batch, never, died, *errors)
+    page = await browser.new_page(dark=dark, width=width)
+    await enter(page, stack, namespace.api_key)
+
+    await page.evaluate(f"location.hash = '#/batches/{batch.id}'")
+    await page.wait_for("document.querySelectorAll('.findings > li').length === 4")
+
+    text = str(await page.evaluate("document.querySelector('.diagnosis').textContent"))
+    for said in (
+        "Blocked branch", "Block blk_1 failed.", "Attempts lost", "attempts allowed",
+        "Rate limit", "retryBatch(mode: TRANSIENT_ONLY", "REQUESTS_PER_MINUTE",
+    ):  # fmt: skip
+        assert said in text
+    assert await page.evaluate("document.querySelectorAll('.sample li').length") == 2
+    tiers = "[...document.querySelectorAll('.tier')].map((tier) => tier.textContent).join()"
+    await page.wait_for(f"{tiers}.includes('A deleted collection')")
+    assert await page.evaluate(OVERFLOW) == 0
+    await page.screenshot(tmp_path / "diagnosis.png")
+
+    await page.click("#retry-transient")  # of a bucket that is not there
+
+    notice = "document.querySelector('.notice[data-kind=bad] strong')?.textContent"
+    assert "bkt_" in await page.wait_for(notice)
+    assert await page.evaluate("document.querySelector('#retry-transient').disabled") is False
+    await page.screenshot(tmp_path / "refused.png")
 
 
 async def test_shows_what_the_server_says_of_a_failure(

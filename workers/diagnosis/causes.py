@@ -5,9 +5,9 @@ from typing import Final
 
 from models.errors import ErrorCategory
 from models.states import FINAL
-from models.vitals import ERRORS_READ, EVENTS_READ, ErrorCause, RetryCause
+from models.vitals import ErrorCause, RetryCause
 from workers.diagnosis.case import Case
-from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity
+from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity, counted
 
 C = ErrorCategory
 _MEND: Final = {
@@ -39,7 +39,7 @@ def explain_errors(causes: Sequence[ErrorCause]) -> Iterator[Finding]:
         yield Finding(
             FindingCategory(one.category),
             Severity.WARNING,
-            f"{one.rows} rows failed in {one.extractor}: {one.message}",
+            f"{counted(one.rows, 'row')} failed in {one.extractor}: {one.message}",
             f"{one.hint or _MEND[one.category]} {then}",
             Health.DEGRADED,
             one.collection_id,
@@ -48,7 +48,6 @@ def explain_errors(causes: Sequence[ErrorCause]) -> Iterator[Finding]:
                 "attempts": one.attempts,
                 "transient": "yes" if one.transient else "no",
                 "latest": one.latest,
-                "errorsRead": ERRORS_READ,
             },
         )
 
@@ -61,13 +60,12 @@ def explain_retries(case: Case, causes: Sequence[RetryCause]) -> Iterator[Findin
         yield Finding(
             FindingCategory(one.category),
             Severity.WARNING,
-            f"{one.attempts} attempts were put off: {one.message}",
+            f"{counted(one.attempts, 'attempt')} put off: {one.message}",
             f"{_MEND[one.category]} The blocks are tried again by themselves.",
             Health.DEGRADED,
             evidence={
                 "attempts": one.attempts,
                 "latest": one.latest,
                 "attemptsAllowed": case.settings.engine.max_attempts,
-                "eventsRead": EVENTS_READ,
             },
         )

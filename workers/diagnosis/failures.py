@@ -8,7 +8,7 @@ from models.states import FINAL, BatchStatus, BlockStatus
 from models.vitals import BlockGroup
 from workers.breaker import ROWS
 from workers.diagnosis.case import Case
-from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity
+from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity, counted
 
 _NEAR: Final = 0.35  # of the tried rows; the breaker ends a batch at one half
 _ENOUGH: Final = 20  # rows that were tried, before a share of them says anything
@@ -35,7 +35,8 @@ def nears_the_breaker(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.BREAKER_NEAR,
         Severity.CRITICAL,
-        f"{failed} of {tried} rows failed; above one half of one cause the batch is ended early.",
+        f"{failed} of {counted(tried, 'row')} failed; above one half of one cause the batch is "
+        "ended early.",
         "Mend the cause that the row errors name. To keep the attempts, call cancelBatch now and "
         "retryBatch(mode: ALL) afterwards.",
         Health.FAILING,
@@ -84,7 +85,7 @@ def has_a_blocked_branch(case: Case) -> Iterator[Finding]:
         yield Finding(
             FindingCategory.BLOCKED_BRANCH,
             Severity.WARNING,
-            f"{one.blocks} blocks of tier {one.tier} never ran. {one.message or ''}".strip(),
+            f"{counted(one.blocks, 'block')} of tier {one.tier} never ran. {one.message or ''}",
             "Mend what failed in the tier before; retryBatch opens it and these blocks again.",
             Health.DEGRADED,
             one.collection_id,
@@ -102,7 +103,7 @@ def lost_attempts(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.ATTEMPTS_LOST,
         Severity.WARNING,
-        f"{lost} attempts ended without a word: their processes died or stood still.",
+        f"{counted(lost, 'attempt')} ended without a word: a process died or stood still.",
         "Look for the kernel's out-of-memory killer and for lost nodes. Less at once needs less "
         "memory: STRATA_ENGINE__BLOCK_ROWS, STRATA_ENGINE__POOL_SIZE, "
         "STRATA_ENGINE__BLOCKS_IN_FLIGHT.",
@@ -125,7 +126,7 @@ def lacks_inputs(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.MISSING_INPUT,
         Severity.CRITICAL if every else Severity.INFO,
-        f"{missing} of {counts.rows_in} rows lacked an input and were left out.",
+        f"{missing} of {counted(counts.rows_in, 'row')} left out, for want of an input.",
         "Compare the collection's inputMappings with the objects' fields; mend the objects with "
         "updateObjects and submit them in a new batch.",
         Health.FAILING if every else Health.HEALTHY,

@@ -74,6 +74,11 @@ class Finding:
     evidence: Mapping[str, Value | None] = field(default_factory=dict)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as "1 block" or "2 blocks"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 RANKS = {health: rank for rank, health in enumerate(Health)}
 _SEVERITIES = {severity: rank for rank, severity in enumerate(Severity)}
 

@@ -29,7 +29,7 @@ from workers.diagnosis.failures import (
     lost_attempts,
     nears_the_breaker,
 )
-from workers.diagnosis.findings import Finding, Health, in_order, worst
+from workers.diagnosis.findings import Finding, Health, counted, in_order, worst
 from workers.diagnosis.pace import has_a_slow_block, has_a_slow_tier
 from workers.diagnosis.waits import (
     backs_off,
@@ -133,8 +133,8 @@ def _judge(case: Case, findings: list[Finding]) -> Judgement:
     found = worst(findings)
     if found is not None and found.health != Health.HEALTHY:
         return Judgement(found.health, found.summary)
-    if batch.counts.rows_failed:
-        return Judgement(Health.DEGRADED, f"{batch.counts.rows_failed} rows failed so far.")
+    if failed := batch.counts.rows_failed:
+        return Judgement(Health.DEGRADED, f"{counted(failed, 'row')} failed so far.")
     if found is not None:
         return Judgement(Health.HEALTHY, found.summary)
     done = batch.blocks_total - batch.blocks_open

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from models.states import BatchStatus, BlockStatus
 from workers.diagnosis.case import Case
-from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity
+from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity, counted
 
 _WORKER = "WAITING_FOR_WORKER"
 _ENGINE = "WAITING_FOR_ENGINE"
@@ -88,7 +88,7 @@ def has_lapsed_leases(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.LEASE_LAPSED,
         Severity.CRITICAL if long else Severity.WARNING,
-        f"{lapsed} blocks lost whoever worked on them; the first lease ended {over:.0f} s ago.",
+        f"{counted(lapsed, 'block')} lost whoever worked on them, the first {over:.0f} s ago.",
         "They are claimed again by themselves. When that is not so, the conductor is gone or full: "
         "see STRATA_ENGINE__CONDUCTORS and STRATA_ENGINE__CONDUCTOR_BLOCKS.",
         Health.STUCK if long else Health.DEGRADED,
@@ -104,7 +104,7 @@ def is_claimed_by_nobody(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.UNCLAIMED,
         Severity.CRITICAL,
-        f"{due} blocks are ready and nobody has claimed one for {case.quiet_seconds:.0f} s.",
+        f"{counted(due, 'block')} could run; none was claimed for {case.quiet_seconds:.0f} s.",
         f"{_heals(case)} When its conductor is full of other batches, add conductors "
         "(STRATA_ENGINE__CONDUCTORS).",
         Health.STUCK,
@@ -121,13 +121,13 @@ def contradicts_its_blocks(case: Case) -> Iterator[Finding]:
     if batch.blocks_open != live:
         yield _contradiction(
             case,
-            f"It counts {batch.blocks_open} open blocks and has {live}.",
+            f"It counts {counted(batch.blocks_open, 'open block')} and has {live}.",
             {"blocksOpen": batch.blocks_open, "blocksLive": live},
         )
     if waiting and waiting == live:
         yield _contradiction(
             case,
-            f"{waiting} blocks wait for others, and no other is left to end.",
+            f"{counted(waiting, 'block')} left, which wait for others, and no other is to end.",
             {"blocksWaiting": waiting},
         )
 
@@ -160,7 +160,7 @@ def backs_off(case: Case) -> Iterator[Finding]:
     yield Finding(
         FindingCategory.BACKING_OFF,
         Severity.WARNING,
-        f"{deferred} blocks failed for now and wait for another attempt.",
+        f"{counted(deferred, 'block')} failed for now, to be tried again.",
         "Nothing has to be done: it goes on at nextAttempt. Mend what the message names to "
         "spare the attempts that are left.",
         Health.DEGRADED,

@@ -1,9 +1,10 @@
 // One batch, live: its head by batchEvents frames, its tables by a query that follows them more slowly.
 
+import { batchActions } from "./batch_actions.js";
 import { batchSections } from "./batch_sections.js";
+import { diagnosisCard } from "./diagnosis.js";
 import { emptyState, make, refill } from "./dom.js";
 import {
-  CANCELABLE,
   LIVE,
   ago,
   count,
@@ -15,8 +16,7 @@ import {
   since,
   statusPill,
 } from "./format.js";
-import { confirmed } from "./notices.js";
-import { BATCH, BATCH_EVENTS, CANCEL_BATCH, SUBMIT_BATCH } from "./operations.js";
+import { BATCH, BATCH_EVENTS } from "./operations.js";
 import { rowErrorList } from "./row_errors.js";
 
 const TABLES_EVERY_MS = 1_200;
@@ -24,35 +24,46 @@ const TABLES_EVERY_MS = 1_200;
 export function openBatch(place, { api, notices }, id) {
   const head = make("div.batch-head");
   const tables = make("div.batch-tables");
+  const health = diagnosisCard(api, notices, id);
   const rowErrors = rowErrorList(api, notices, id);
-  const act = (operation, variables) => api.ask(operation, variables).catch(notices.failed);
   let now = null;
-  place.append(make("a.back", { href: "#/batches" }, "← All batches"), head, tables, rowErrors.element);
+  let stop = () => {};
+  const back = make("a.back", { href: "#/batches" }, "← All batches");
+  place.append(back, head, health.element, tables, rowErrors.element);
 
   const readTables = slowly(async () => {
     const { batch } = await api.ask(BATCH, { id }).catch(failInto(notices));
     if (batch && now) refill(tables, batchSections(now, batch));
   }, TABLES_EVERY_MS);
-  const stop = api.follow(
-    BATCH_EVENTS,
-    { batchId: id },
-    {
-      next(frame) {
-        if (frame.__typename === "BatchDiscontinuity") return; // a snapshot comes next
-        now = frame.batch;
-        refill(head, headOf(now, act));
-        rowErrors.show(now.counts.rowsFailed);
-        readTables.soon();
+  const show = (batch) => {
+    now = batch;
+    refill(head, headOf(now, { api, notices, reopened: follow }));
+    health.show(now);
+    rowErrors.show(now.counts.rowsFailed);
+    readTables.soon();
+  };
+  /** The stream of a batch ends with it, so one that goes on after its end is followed anew. */
+  function follow() {
+    stop();
+    stop = api.follow(
+      BATCH_EVENTS,
+      { batchId: id },
+      {
+        next(frame) {
+          if (frame.__typename !== "BatchDiscontinuity") show(frame.batch); // a snapshot comes next
+        },
+        failed(failure) {
+          if (now) notices.failed(failure);
+          else place.append(noBatch(failure));
+        },
       },
-      failed(failure) {
-        if (now) notices.failed(failure);
-        else place.append(noBatch(failure));
-      },
-    },
-  );
+    );
+  }
+  follow();
   return () => {
     stop();
     readTables.stop();
+    health.stop();
     rowErrors.stop();
   };
 }
@@ -95,36 +106,20 @@ function slowly(work, pause) {
 
 // --- the head ------------------------------------------------------------------------------------
 
-function headOf(batch, act) {
+function headOf(batch, means) {
+  const actions = batchActions(batch, means);
   return [
     make(
       "header.title",
       {},
       make("div", {}, make("h1", {}, batch.name || "Untitled"), make("code", {}, batch.id)),
       statusPill(batch.status),
-      actionOf(batch, act),
+      actions.length > 0 && make("div.actions", {}, actions),
     ),
     progressOf(batch),
     make("dl.figures", {}, figures(batch).map(figure)),
     reasonOf(batch),
   ];
-}
-
-function actionOf({ id, name, status }, act) {
-  if (status === "DRAFT") {
-    const submit = () => act(SUBMIT_BATCH, { batchId: id });
-    return make("button.button", { type: "button", id: "submit", onclick: submit }, "Submit");
-  }
-  if (!CANCELABLE.includes(status)) return null;
-  const cancel = async () => {
-    const sure = await confirmed(document, {
-      title: `Cancel “${name || id}”?`,
-      text: "Work under way is stopped. Documents that are already written stay searchable.",
-      yes: "Cancel the batch",
-    });
-    if (sure) act(CANCEL_BATCH, { batchId: id });
-  };
-  return make("button.button.danger", { type: "button", id: "cancel", onclick: cancel }, "Cancel batch");
 }
 
 function progressOf({ status, progress }) {

@@ -84,9 +84,9 @@ function tierCollection({ collection, counts, blocks }) {
     make(
       "p",
       {},
-      make("strong", {}, collection.name),
+      make("strong", {}, collection?.name ?? "A deleted collection"),
       ` ${counted(counts.documentsWritten, "document")} from ${counted(counts.rowsIn, "row")}`,
-      collection.vectors.length > 0 && make("a", { href: `#/search/${collection.id}` }, "Search"),
+      collection?.vectors.length > 0 && make("a", { href: `#/search/${collection.id}` }, "Search"),
     ),
     blockBar(blocks),
   );

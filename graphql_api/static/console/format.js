@@ -17,6 +17,7 @@ export const STATUS_WORDS = {
 };
 export const LIVE = ["QUEUED", "PROCESSING", "CANCELING"];
 export const CANCELABLE = ["QUEUED", "PROCESSING"];
+export const RETRYABLE = ["COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"];
 
 export function statusPill(status) {
   return make("span.pill", { "data-status": status }, STATUS_WORDS[status] ?? status);

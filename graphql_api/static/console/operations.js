@@ -75,6 +75,7 @@ export const BATCH_EVENTS = `
     startedAt
     finishedAt
     errorMessage
+    pausedAt
     reason { code message }
     counts {
       objects
@@ -87,6 +88,22 @@ export const BATCH_EVENTS = `
       documentsWritten
     }
     progress { blocksTotal blocksDone rowsTotal rowsDone percent rowsPerSecond etaSeconds }
+  }
+`;
+
+export const DIAGNOSE_BATCH = `
+  query ConsoleDiagnoseBatch($id: ID!) {
+    diagnoseBatch(id: $id) {
+      health { state summary }
+      findings {
+        category
+        severity
+        summary
+        recommendation
+        evidence { name number at text }
+      }
+      failedRows { category message objectId }
+    }
   }
 `;
 
@@ -181,6 +198,34 @@ export const CANCEL_BATCH = `
   mutation ConsoleCancelBatch($batchId: ID!) {
     cancelBatch(input: { batchId: $batchId }) {
       batch { id status }
+      userErrors { message hint }
+    }
+  }
+`;
+
+export const PAUSE_BATCH = `
+  mutation ConsolePauseBatch($batchId: ID!) {
+    pauseBatch(input: { batchId: $batchId }) {
+      batch { id status }
+      userErrors { message hint }
+    }
+  }
+`;
+
+export const RESUME_BATCH = `
+  mutation ConsoleResumeBatch($batchId: ID!) {
+    resumeBatch(input: { batchId: $batchId }) {
+      batch { id status }
+      userErrors { message hint }
+    }
+  }
+`;
+
+export const RETRY_BATCH = `
+  mutation ConsoleRetryBatch($batchId: ID!, $mode: RetryMode!) {
+    retryBatch(input: { batchId: $batchId, mode: $mode }) {
+      blocksReopened
+      rowsReopened
       userErrors { message hint }
     }
   }
