@@ -257,6 +257,29 @@ def document_extractors(
         require_page(check)
 
 
+batch = typer.Typer(no_args_is_help=True, help="Batches: what is wrong with one.")
+app.add_typer(batch, name="batch", rich_help_panel=LOOK)
+
+
+@batch.command("diagnose")
+@expected_failures
+def diagnose_batch(
+    batch_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the batch, as btc_...")],
+    data: Data = None,
+) -> None:
+    """Say what is wrong with a batch or holds it up, by what evidence, and what to do.
+
+    Reads MongoDB alone, so it works while everything else is down. Ends with 1 when the batch is
+    stuck or failing.
+    """
+    from graphql_api.commands.diagnosis import diagnose
+    from graphql_api.commands.terminal import open_console
+    from models.settings import load_settings
+
+    if not asyncio.run(diagnose(load_settings(data), batch_id, open_console())):
+        raise typer.Exit(1)
+
+
 @app.command(rich_help_panel=PARTS)
 @expected_failures
 def indexes(data: Data = None) -> None:

@@ -78,7 +78,7 @@ class DiagnosisQuery:
         id: Annotated[strawberry.ID, strawberry.argument(description="Id of the batch.")],
     ) -> BatchDiagnosis | None:
         """Diagnose a batch."""
-        found = await diagnose_batch(info.context.stores, info.context.scope, id)
+        found = await diagnose_batch(info.context.stores.settings, info.context.scope, id)
         return None if found is None else _show_diagnosis(found)
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "indexes",
     "rebuild-vectors",
     "extractors",
+    "batch",
 )
 HEAVY = ("ray", "beanie", "pyarrow", "strawberry", "numpy", "uvicorn")
 FACTS = DemoFacts("http://127.0.0.1:1/graphql", "key", "ns_1", "bkt_1", "col_1", "btc_1")

@@ -59,7 +59,7 @@ def ready(batch: Batch, **values: Any) -> Any:
 
 
 async def diagnose(stores: Stores, namespace: NamespaceOfTest, batch: Batch) -> Diagnosis:
-    found = await diagnose_batch(stores, namespace.scope, batch.id)
+    found = await diagnose_batch(stores.settings, namespace.scope, batch.id)
     assert found is not None
     return found
 
@@ -101,7 +101,7 @@ async def test_a_batch_of_another_namespace_is_not_there(
     batch = make_batch(new_id("ns"))
     await store(batch)
 
-    assert await diagnose_batch(stores, namespace.scope, batch.id) is None
+    assert await diagnose_batch(stores.settings, namespace.scope, batch.id) is None
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "COMPLETED_WITH_ERRORS", "CANCELED"])

@@ -11,7 +11,6 @@ from models.scope import Scope
 from models.settings import Settings
 from models.states import FINAL, BatchStatus
 from models.stored import now
-from models.stores import Stores
 from models.vitals import (
     BlockGroup,
     read_block_groups,
@@ -103,14 +102,14 @@ def judge(batch: Batch, groups: Sequence[BlockGroup], settings: Settings) -> Jud
     return _judge(case, _apply_rules(case))
 
 
-async def diagnose_batch(stores: Stores, scope: Scope, batch_id: str) -> Diagnosis | None:
+async def diagnose_batch(settings: Settings, scope: Scope, batch_id: str) -> Diagnosis | None:
     """Return what is wrong with a batch, from a handful of bounded reads; None if there is none."""
     batch = await scope.find(Batch, batch_id)
     if batch is None:
         return None
     submission = (batch_id, batch.submission or "")
     groups = (await read_block_groups(scope, [submission]))[batch_id]
-    case = Case(batch, groups, stores.settings, now())
+    case = Case(batch, groups, settings, now())
     errors = await read_error_causes(scope, batch_id)
     retries = await read_retry_causes(scope, batch_id)
     findings = _apply_rules(case)
