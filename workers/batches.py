@@ -18,7 +18,7 @@ from models.batch import (
     create_batch,
 )
 from models.batch_member import add_members, delete_members
-from models.block import Block, cancel_blocks, sum_blocks
+from models.block import Block, cancel_blocks, delete_other_blocks, sum_blocks
 from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound, RayUnavailable
@@ -203,6 +203,8 @@ async def _dispatch(stores: Stores, engine: Engine, batch: Batch) -> None:
         with span_below("batch.dispatch", claimed.trace, batch_id=batch.id, epoch=claimed.epoch):
             await engine.hand_over(batch.id, claimed.epoch)
         await reach(Failpoint.BATCH_HANDED_OVER)
+        # Of submits that died before they won, or of the one that won and died right after.
+        await delete_other_blocks(batch.id, claimed.submission or "")
     except RayUnavailable as error:
         await explain_wait(claimed, "WAITING_FOR_ENGINE", error.message)
 

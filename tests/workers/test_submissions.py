@@ -25,13 +25,14 @@ from tests.workers.jobs import (
     Job,
     add_objects_to,
     before,
+    inline_engine,
     make_draft,
     open_job,
     stored_keys,
     submit,
     with_engine,
 )  # fmt: skip
-from workers.batches import add_objects, open_batch
+from workers.batches import add_objects, open_batch, reconcile
 from workers.collections import open_collection
 from workers.submissions import plan_submission, submit_batch
 
@@ -244,6 +245,22 @@ async def test_a_crash_before_the_last_step_leaves_a_draft_that_can_be_submitted
     assert not answer.replayed
     assert {block.submission for block in await job.blocks()} == {answer.batch.submission}
     assert not abandoned & {artifact.key for artifact in answer.batch.artifacts}
+
+
+async def test_a_crash_after_the_last_step_leaves_no_blocks_of_other_attempts(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(stores, namespace.scope, objects=20)
+    answer = await submit(stores, job)
+    other = {"submission": new_id("sub")}
+    await store(make_block(answer.batch, **other), make_block(answer.batch, **other))
+    assert len(await job.blocks()) == 4
+
+    async with inline_engine(stores) as engine:
+        await reconcile(stores, engine, job.batch_id)
+
+    assert {block.submission for block in await job.blocks()} == {answer.batch.submission}
+    assert len(await job.blocks()) == 2
 
 
 async def test_a_batch_without_objects_is_refused_as_it_was(
