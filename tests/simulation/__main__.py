@@ -9,6 +9,8 @@ from collections import Counter
 
 from tests.simulation.run import simulate_seed
 
+_TOLD_EVERY = 500
+
 
 def main() -> int:
     """Run what is asked for; 1 when a run broke a promise."""
@@ -20,9 +22,8 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="at the first broken promise")
     parser.add_argument("--calm", action="store_true", help="without faults")
     asked = parser.parse_args()
-    seeds = (
-        [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
-    )
+    first, number = (asked.first, asked.seeds) if asked.seed is None else (asked.seed, 1)
+    seeds = range(first, first + number)
     gc.freeze()
     began = time.perf_counter()
     failed, turns, seconds = 0, 0, 0.0
@@ -39,6 +40,9 @@ def main() -> int:
         injected += report.injected
         turns += report.turns
         seconds += report.seconds
+        done = seed - first + 1
+        if done % _TOLD_EVERY == 0 and done < len(seeds):
+            print(f"{done} seeds, {failed} failed", flush=True)
         if failed and asked.stop:
             return 1
     spent = time.perf_counter() - began

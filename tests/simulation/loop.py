@@ -267,5 +267,6 @@ def virtual_loop(chance: random.Random) -> Iterator[VirtualLoop]:
     try:
         yield loop
     finally:
+        loop.kill_all()
         asyncio.set_event_loop(None)
         loop.close()

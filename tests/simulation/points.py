@@ -55,6 +55,16 @@ class Points:
 
         await self._call(f"delete {name} {len(selector.points)}", remove)
 
+    async def count(self, name: str, *, count_filter: q.Filter, exact: bool) -> q.CountResult:
+        """Return how many points a block has written under an epoch."""
+        block_id, epoch = written_by(count_filter)
+
+        def count() -> int:
+            points = self.stored[name].values()
+            return sum(one["block_id"] == block_id and one["epoch"] == epoch for one in points)
+
+        return q.CountResult(count=await self._call(f"count {name}", count))
+
     async def put(self, url: str, *, content: bytes) -> Answered:
         """Write points as columns, each under the condition that comes with them."""
         name = url.split("/")[2]
@@ -84,3 +94,14 @@ def later_epoch(condition: Any) -> tuple[str, int]:
         ]}]}:  # fmt: skip
             return block_id, epoch
     raise Unsupported(f"the update filter {condition}")
+
+
+def written_by(condition: q.Filter) -> tuple[str, int]:
+    """Return the block and the epoch of the one filter that is counted by."""
+    match condition.model_dump(exclude_none=True):
+        case {"must": [
+            {"key": "block_id", "match": {"value": str(block_id)}},
+            {"key": "epoch", "range": {"gte": epoch, "lte": last}},
+        ]} if epoch == last:  # fmt: skip
+            return block_id, int(epoch)
+    raise Unsupported(f"the filter {condition}")

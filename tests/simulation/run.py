@@ -82,6 +82,7 @@ def _simulate(seed: int, keeps: bool, faults: bool) -> Report:
             )  # fmt: skip
     finally:
         gc.enable()
+        gc.collect()
 
 
 class _Log(logging.Handler):
@@ -158,7 +159,7 @@ async def _make_good(server: Server, clients: Sequence[Client]) -> None:
         for number in range(_RETRIES):
             if client.order.canceled or is_as_expected(server, client.order):
                 break
-            await client.retry_all(number)
+            await client.retry_all(f"late {number}")
             await client.ended()
 
 

@@ -8,12 +8,15 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar, cast
+
+from pymongo.errors import PyMongoError
 
 from models.batch import Batch
 from models.bucket import Bucket
 from models.collection import Collection, InputMapping
-from models.errors import Conflict, IllegalTransition
+from models.errors import Conflict, IllegalTransition, StrataError
 from models.ids import new_id
 from models.object import Blob, Object
 from models.scope import Scope
@@ -65,6 +68,8 @@ class Order:
     begins: float
     cancels: float | None  # after it was submitted
     pauses: tuple[float, float] | None  # after it was submitted, and for how long
+    retries: int  # how often its client has it tried again when it has ended
+    hasty: bool  # its client asks twice at once
     batch_id: str | None = None
     canceled: bool = False
 
@@ -124,7 +129,10 @@ def draw_orders(chance: random.Random, tenants: list[Tenant], seconds: float) ->
         if chance.random() < 0.2:
             pauses = (chance.random() * seconds / 2, chance.random() * seconds)
         begins = chance.random() * seconds / 2
-        orders.append(Order(number, tenant, chosen, begins, cancels, pauses))
+        retries = chance.choice((0, 0, 1, 2))
+        hasty = chance.random() < 0.3
+        order = Order(number, tenant, chosen, begins, cancels, pauses, retries, hasty)
+        orders.append(order)
     return orders
 
 
@@ -152,6 +160,10 @@ class Client:
             await asyncio.sleep(order.cancels)
             order.canceled = (await self._insist("cancel", self._cancel)) != "ended"
         await self.ended()
+        for number in range(order.retries):
+            if await self.retry_all(f"early {number}"):
+                order.canceled = False
+            await self.ended()
 
     async def ended(self) -> str:
         """Wait for an end; returns which one."""
@@ -161,10 +173,10 @@ class Client:
                 return status
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def retry_all(self, number: int) -> bool:
+    async def retry_all(self, name: str) -> bool:
         """Have everything tried again that failed; False when there is nothing."""
         try:
-            await self._insist(f"retry {number}", self._retry)
+            await self._insist(f"retry {name}", self._retry)
         except (Conflict, IllegalTransition):
             return False
         return True
@@ -175,6 +187,8 @@ class Client:
             api = cast(Api, self._cluster.nodes["api"])
             try:
                 if api.process.alive:
+                    if self.order.hasty:
+                        api.run(partial(self._beside, work, api.stores, key))
                     return await api.ask(lambda stores: work(stores, key))
             except (Conflict, IllegalTransition):
                 raise
@@ -183,6 +197,12 @@ class Client:
                     api.process, "client", f"{self.order.number} {key}", repr(error)
                 )
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _beside(
+        self, work: Callable[[Stores, str], Awaitable[object]], stores: Stores, key: str
+    ) -> None:
+        with contextlib.suppress(StrataError, PyMongoError):  # the other one is looked at
+            await work(stores, key)
 
     async def _once(
         self,
