@@ -18,6 +18,10 @@ from models.events import STATUS_EVENTS, Event, EventType, append_event
 from models.states import ENDING, LIVE, BatchStatus, Hold, origins
 from models.stored import LONG_AGO, Namespaced, now, server_time_in
 
+OVERDUE: Final[Mapping[str, Any]] = {  # the filter of those whose deadline has passed
+    "deadline_at": {"$ne": None},
+    "$expr": {"$lt": ["$deadline_at", "$$NOW"]},
+}
 NAMESPACE_LIMIT: Final = "NAMESPACE_LIMIT"  # a reason to wait
 
 
@@ -104,6 +108,8 @@ class Batch(Namespaced):
     counts: Counts = Counts()
     priority: int = 0  # -10 to 10
     turn_at: datetime = LONG_AGO  # its place among those that wait; see `models.turns`
+    deadline_seconds: float | None = None  # from when it is queued
+    deadline_at: datetime | None = None
     members_revision: int = 0
     submission: str | None = None  # whose blocks count; each submit attempt has its own
     include_processing_history: bool = False
@@ -264,7 +270,7 @@ def _within(waiting: int) -> dict[str, Any]:
 
 
 async def read_due_batches(*, limit: int, waiting: int | None = None) -> list[str]:
-    """Return batches to be looked at: unclaimed, lapsed, finished, canceled or failing.
+    """Return batches to be looked at: unclaimed, lapsed, finished, canceled, late or failing.
 
     Each namespace's first comes before any namespace's second, both of those that wait, by their
     turn, and of those under way. Of those that are known to wait for their namespace's limit, as
@@ -276,6 +282,7 @@ async def read_due_batches(*, limit: int, waiting: int | None = None) -> list[st
             {"status": live, "hold": None, "$expr": {"$lt": ["$lease_until", "$$NOW"]}},
             {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
             {"status": str(BatchStatus.CANCELING)},
+            {"status": live, **OVERDUE},
             {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},
         ]
     }

@@ -89,6 +89,7 @@ class QuotaSettings(_Part):
     processing_batches: int | None = Field(default=None, ge=1)  # further ones stay QUEUED
     blocks_in_flight: int | None = Field(default=None, ge=1)  # over all conductors
     batch_rows: int | None = Field(default=None, ge=1)  # of one batch, in its first tier
+    batch_seconds: float | None = Field(default=None, gt=0)  # one batch may take, once queued
     batch_bytes: int | None = Field(default=None, ge=1)  # of one batch's manifest, as Parquet
 
 

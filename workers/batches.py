@@ -36,6 +36,7 @@ from models.stores import Stores
 from models.task import Task
 from models.traces import span_below
 from workers.breaker import end_early
+from workers.deadlines import end_overdue
 from workers.healing import heal_batch
 from workers.lifecycle import require_active
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
@@ -181,6 +182,8 @@ async def reconcile(stores: Stores, engine: Engine, batch_id: str) -> None:
         await move_batch(stores, batch_id, BatchStatus.CANCELED, values=_ended())
     elif batch.status == BatchStatus.PROCESSING and batch.blocks_open == 0:
         await _finish(stores, batch)
+    elif batch.status in CANCELABLE and await end_overdue(stores, batch):
+        pass
     elif batch.status == BatchStatus.PROCESSING and await end_early(stores, batch):
         pass  # it has ended; its run finds nothing to claim
     elif batch.status in (BatchStatus.QUEUED, BatchStatus.PROCESSING) and batch.hold is None:

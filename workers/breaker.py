@@ -7,16 +7,13 @@ only.
 from collections import Counter
 from typing import Final
 
-from models.batch import Batch, advance_batch
-from models.block import Block, Failure, cancel_blocks
+from models.batch import Batch
+from models.block import Block, Failure
 from models.collection import Collection
-from models.database import Session
-from models.events import Event
 from models.scope import Scope
 from models.states import BLOCK_LIVE, BatchStatus, BlockStatus
-from models.stored import now
 from models.stores import Stores
-from workers.transitions import announce_status, update_task
+from workers.transitions import fail_batch
 
 ROWS: Final = 100  # that were tried, or
 _BLOCKS: Final = 3  # that have ended, before a batch is judged
@@ -111,23 +108,10 @@ def _above(start: set[str], reads: dict[str, set[str]]) -> set[str]:
 
 
 async def _end(stores: Stores, batch: Batch, message: str) -> bool:
-    values = {"blocks_open": 0, "error_message": message, "finished_at": now(), "reason": None}
-
-    async def work(session: Session) -> Event | None:
-        event = await advance_batch(
-            session,
-            batch.id,
-            BatchStatus.FAILED,
-            match={"blocks_open": {"$gt": 0}, "status": str(BatchStatus.PROCESSING)},
-            values=values,
-            data={"message": message},
-        )
-        if event is not None:
-            await cancel_blocks(session, batch.id, reason="Not run: the batch was ended early.")
-            await update_task(session, batch.id, BatchStatus.FAILED, message)
-        return event
-
-    event = await stores.database.transaction(work)
-    if event is not None:
-        await announce_status(stores, event)
-    return event is not None
+    return await fail_batch(
+        stores,
+        batch.id,
+        message,
+        match={"blocks_open": {"$gt": 0}, "status": str(BatchStatus.PROCESSING)},
+        of_blocks="Not run: the batch was ended early.",
+    )

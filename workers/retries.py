@@ -9,6 +9,7 @@ from models.block import Block
 from models.bucket import Bucket
 from models.collection import Collection
 from models.database import Session
+from models.deadlines import begin_deadline
 from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound
 from models.events import STATUS_EVENTS, Event
 from models.failpoints import Failpoint, reach
@@ -190,6 +191,7 @@ async def _queue(session: Session, batch: Batch, plan: Reopening, choice: RetryC
                 "finished_at": None,
                 "lease_until": LONG_AGO,
                 "turn_at": turn_of(now(), batch.priority),
+                "deadline_at": None,
                 "blocks_open": len(plan.blocks),
             },
             "$inc": {"retries": 1, "blocks_total": len(plan.added), **undone},
@@ -205,5 +207,6 @@ async def _queue(session: Session, batch: Batch, plan: Reopening, choice: RetryC
     )
     if event is None:  # raising undoes the blocks' changes too
         raise _changed(batch)
+    await begin_deadline(session, batch.id, batch.deadline_seconds)
     await update_task(session, batch.id, BatchStatus.QUEUED)
     return event

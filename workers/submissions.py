@@ -11,6 +11,7 @@ from models.block import Block, delete_blocks, delete_other_blocks, insert_block
 from models.bucket import Bucket
 from models.collection import Collection
 from models.database import Session
+from models.deadlines import begin_deadline
 from models.errors import (
     Conflict,
     EmptyBatch,
@@ -30,6 +31,7 @@ from models.task import Task, TaskType
 from models.traces import traceparent
 from models.turns import turn_of
 from workers.admission import require_bytes, require_room, require_rows
+from workers.deadlines import choose_deadline
 from workers.lifecycle import require_active
 from workers.steering import require_priority
 from workers.transitions import announce_status
@@ -78,13 +80,14 @@ async def submit_batch(
     include_processing_history: bool = False,
     reuse: bool = True,
     priority: int = 0,
+    deadline_seconds: float | None = None,
     claim: Claim | None = None,
 ) -> Submission:
     """Flatten a draft and queue it; a batch that was submitted before answers as it did then.
 
     Raises:
         NotFound, EmptyBatch, NothingToRun, InvalidMapping, CollectionCycle: nothing changed.
-        InvalidInput: no such priority.
+        InvalidInput: no such priority, or no time.
         LimitExceeded: more than the namespace, or a batch, may have.
         Conflict: objects kept being added while it was flattened.
         StoreUnavailable: nothing changed; try again.
@@ -100,6 +103,7 @@ async def submit_batch(
         batch.include_processing_history = include_processing_history
         batch.reuse = reuse
         batch.priority = priority
+        batch.deadline_seconds = choose_deadline(quotas, deadline_seconds)
         submission = new_id("sub")
         await require_room(quotas, scope.namespace_id)
         tiers = await _plan_tiers(scope, batch)
@@ -184,6 +188,7 @@ async def _queue(
             session, batch.id, BatchStatus.QUEUED, match=unchanged, values=values
         )
         if event is not None:
+            await begin_deadline(session, batch.id, batch.deadline_seconds)
             await require_room(stores.settings.quotas, batch.namespace_id, session)
             await claim.settle(session, batch_id=batch.id)
             await Task.get_pymongo_collection().insert_one(task.to_mongo(), session=session)
@@ -214,6 +219,7 @@ def _queued_values(
         "include_processing_history": batch.include_processing_history,
         "reuse": batch.reuse,
         "priority": batch.priority,
+        "deadline_seconds": batch.deadline_seconds,
         "turn_at": turn_of(task.created_at, batch.priority),
         "tiers": [
             Tier(number=number, collection_ids=[c.id for c in tier]).model_dump()

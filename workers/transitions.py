@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models import metrics
-from models.batch import Batch, advance_batch
+from models.batch import Batch, Reason, advance_batch
+from models.block import cancel_blocks
 from models.database import Session
 from models.events import Event, EventType
 from models.failpoints import Failpoint, reach
@@ -37,6 +38,39 @@ async def move_batch(
         await reach(Failpoint.BATCH_MOVED)
         await announce_status(stores, event)
     return event
+
+
+async def fail_batch(
+    stores: Stores,
+    batch_id: str,
+    message: str,
+    *,
+    match: Mapping[str, Any],
+    of_blocks: str,
+    reason: Reason | None = None,
+) -> bool:
+    """Fail a live batch for good; every block of it is canceled and fenced in the same moment."""
+    values = {
+        "blocks_open": 0,
+        "error_message": message,
+        "finished_at": now(),
+        "reason": None if reason is None else reason.model_dump(),
+    }
+    data = {"message": message, **({} if reason is None else {"code": reason.code})}
+
+    async def work(session: Session) -> Event | None:
+        event = await advance_batch(
+            session, batch_id, BatchStatus.FAILED, match=match, values=values, data=data
+        )
+        if event is not None:
+            await cancel_blocks(session, batch_id, reason=of_blocks)
+            await update_task(session, batch_id, BatchStatus.FAILED, message)
+        return event
+
+    event = await stores.database.transaction(work)
+    if event is not None:
+        await announce_status(stores, event)
+    return event is not None
 
 
 async def update_task(

@@ -49,6 +49,11 @@ class SubmitBatchInput:
     priority: int = strawberry.field(
         default=0, description="-10 to 10; higher goes first, see setBatchPriority."
     )
+    deadline_seconds: float | None = strawberry.field(
+        default=None,
+        description="How long it may take from now, waiting and pauses included; then it ends "
+        "FAILED with DEADLINE_EXCEEDED. As long as the server allows when absent.",
+    )
     idempotency_key: str | None = key_field()
 
 

@@ -121,6 +121,7 @@ class BatchMutation:
                     include_processing_history=input.include_processing_history,
                     reuse=input.reuse,
                     priority=input.priority,
+                    deadline_seconds=input.deadline_seconds,
                     claim=claim,
                 ),
                 lambda made: replay_submission(scope, made["batch_id"]),

@@ -63,11 +63,14 @@ class Batch(Node):
     task_id: strawberry.ID | None = strawberry.field(description="Task of its submit.")
     created_at: DateTime = strawberry.field(description="When it was created.")
     updated_at: DateTime = strawberry.field(description="When it last changed.")
+    deadline_at: DateTime | None = strawberry.field(
+        description="When it ends with DEADLINE_EXCEEDED unless it has ended; null when never."
+    )
     submitted_at: DateTime | None = strawberry.field(description="When it was queued.")
     started_at: DateTime | None = strawberry.field(description="When it was first taken.")
     finished_at: DateTime | None = strawberry.field(description="When it ended.")
 
-    @strawberry.field(description="Why it waits; null when it does not.")
+    @strawberry.field(description="Why it waits, or by which rule it was ended; else null.")
     def reason(self) -> Reason | None:
         """Show the reason."""
         found = self.model.reason
@@ -189,6 +192,7 @@ def show_batch(model: BatchModel) -> Batch:
         task_id=None if model.task_id is None else strawberry.ID(model.task_id),
         created_at=DateTime(model.created_at),
         updated_at=DateTime(model.updated_at),
+        deadline_at=moment("deadline_at"),
         submitted_at=moment("submitted_at"),
         started_at=moment("started_at"),
         finished_at=moment("finished_at"),

@@ -5,7 +5,7 @@ import pytest
 from models.states import BatchStatus
 from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
-from tests.graphql_api.batches import run_batch
+from tests.graphql_api.batches import FAR_AWAY, run_batch
 from tests.graphql_api.calls import ERRORS, call, codes
 
 SHOWN = "status pausedAt reason { code since }"
@@ -54,3 +54,18 @@ async def test_what_cannot_be_steered_says_why(
     assert codes(refused) == [("ILLEGAL_TRANSITION", ["batchId"])]
     assert refused["userErrors"][0]["hint"]
     assert codes(unknown) == [("NOT_FOUND", ["batchId"])]
+
+
+async def test_a_deadline_is_shown_and_one_without_time_is_refused(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    batch = await run_batch(namespace, status=BatchStatus.DRAFT)
+    far = await run_batch(namespace, deadline_at=FAR_AWAY)
+    submit = f"""mutation($id: ID!) {{
+      submitBatch(input: {{batchId: $id, deadlineSeconds: 0}}) {{ batch {{ id }} {ERRORS} }} }}"""
+
+    refused = await call(caller, submit, id=batch.id)
+    shown = await caller.data("query($id: ID!) { batch(id: $id) { deadlineAt } }", id=far.id)
+
+    assert codes(refused) == [("INVALID_INPUT", ["deadlineSeconds"])]
+    assert shown["batch"]["deadlineAt"].startswith("2100-01-01")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutants.mutant import Edit, Mutant
+from tests.mutants.steering import STEERING
 
 _BLOCK: Final = "tests/models/test_block.py"
 _RUNNER: Final = "tests/engine/test_runner.py"
@@ -439,4 +440,6 @@ _HEALS: Final = (
     ),
 )
 
-MUTANTS: Final = (*_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS)
+MUTANTS: Final = (
+    *_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING,
+)  # fmt: skip

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aioboto3
+import pyarrow as pa
 
 from engine.inline_pool import InlinePools
 from engine.inputs import InputReader
-from engine.pools import Pools
+from engine.pools import Pool, Pools, ProgressClock
 from engine.runner import BatchRun
+from engine.spec import Extraction
 from models.batch import Batch
 from models.block import Block
 from models.bucket import Bucket
@@ -20,6 +22,7 @@ from models.document import Document
 from models.ending import end_tasks
 from models.errors import RayUnavailable
 from models.events import read_events
+from models.fields import ExtractorChoice
 from models.object import Object
 from models.scope import Scope
 from models.stores import Stores
@@ -161,6 +164,31 @@ async def stored_keys(stores: Stores, job: Job) -> set[str]:
 async def submit(stores: Stores, job: Job) -> Submission:
     """Submit a job's batch."""
     return await submit_batch(stores, job.scope, job.batch_id)
+
+
+class GatedPools:
+    """Pools whose extractors wait until the test lets them go on."""
+
+    def __init__(self, pools: InlinePools) -> None:
+        self.pools = pools
+        self.open = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    def pool(self, choice: ExtractorChoice) -> Pool:
+        """Return the pool of a choice behind the gate."""
+        return _GatedPool(self, self.pools.pool(choice))
+
+
+class _GatedPool:
+    def __init__(self, gate: GatedPools, pool: Pool) -> None:
+        self._gate = gate
+        self._pool = pool
+
+    async def extract(self, rows: pa.RecordBatch, progress: ProgressClock) -> Extraction:
+        self._gate.begun.set()
+        with progress.waiting():
+            await self._gate.open.wait()
+        return await self._pool.extract(rows, progress)
 
 
 @dataclass

@@ -3,51 +3,21 @@
 import asyncio
 from functools import partial
 
-import pyarrow as pa
 import pytest
 
-from engine.inline_pool import InlinePools
-from engine.pools import Pool, ProgressClock
-from engine.spec import Extraction
 from models.batch import Batch
 from models.ending import end_tasks
 from models.errors import IllegalTransition, InvalidInput, NotFound
-from models.fields import ExtractorChoice
 from models.schedule import Schedule, ScheduleRun
 from models.states import BatchStatus
 from models.stores import Stores
 from tests.factories import make_batch, store
 from tests.fixtures.stores import NamespaceOfTest
-from tests.workers.jobs import Job, inline_engine, open_job, submit, with_engine
+from tests.workers.jobs import GatedPools, Job, inline_engine, open_job, submit, with_engine
 from workers.batches import cancel_batch, reconcile
 from workers.steering import pause_batch, resume_batch, set_batch_priority
 from workers.submissions import submit_batch
 from workers.sweeps import sweep
-
-
-class GatedPools:
-    """Pools whose extractors wait until the test lets them go on."""
-
-    def __init__(self, pools: InlinePools) -> None:
-        self.pools = pools
-        self.open = asyncio.Event()
-        self.begun = asyncio.Event()
-
-    def pool(self, choice: ExtractorChoice) -> Pool:
-        """Return the pool of a choice behind the gate."""
-        return _GatedPool(self, self.pools.pool(choice))
-
-
-class _GatedPool:
-    def __init__(self, gate: GatedPools, pool: Pool) -> None:
-        self._gate = gate
-        self._pool = pool
-
-    async def extract(self, rows: pa.RecordBatch, progress: ProgressClock) -> Extraction:
-        self._gate.begun.set()
-        with progress.waiting():
-            await self._gate.open.wait()
-        return await self._pool.extract(rows, progress)
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +25,6 @@ async def only_ours(stores: Stores) -> None:
     """A sweep looks at every batch and schedule there is: leave it those of the test alone."""
     for model in (Batch, Schedule, ScheduleRun):
         await model.get_pymongo_collection().delete_many({})
-
-
-@pytest.fixture
-def gate(stores: Stores) -> GatedPools:
-    """A gate that is closed."""
-    return GatedPools(InlinePools(stores.settings.cache))
 
 
 async def swept_until(stores: Stores, engine: object, job: Job, status: str) -> Batch:
