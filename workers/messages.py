@@ -9,6 +9,7 @@ it is large, and counted.
 import inspect
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from models import metrics
 
 logger = logging.getLogger(__name__)
 LARGEST: Final = 4096  # bytes of a message
-LONGEST: Final = 200  # characters of an argument
+_ARGUMENT: Final = re.compile(r"[A-Za-z0-9_-]{0,200}")  # ids, and names that are no patterns
 _FIELDS: Final = frozenset(
     {"queue_name", "actor_name", "args", "kwargs", "options", "message_id", "message_timestamp"}
 )
@@ -96,7 +97,7 @@ def _read(body: bytes) -> dict[str, Any]:
 
 def _judge_arguments(actor: Actor[Any, Any], args: list[Any], kwargs: dict[str, Any]) -> None:
     for value in (*args, *kwargs.values()):
-        if not isinstance(value, str) or len(value) > LONGEST:
+        if not isinstance(value, str) or not _ARGUMENT.fullmatch(value):
             raise MessageRefused("BAD_ARGUMENTS")
     try:
         inspect.signature(actor.fn).bind(*args, **kwargs)

@@ -10,10 +10,27 @@ import dramatiq
 import pytest
 
 from models import metrics
+from models.batch import Batch
 from models.ids import new_id
 from models.stores import Stores
+from tests.factories import make_batch, store
+from tests.fixtures.stores import NamespaceOfTest
+from workers.batches import reconcile
 from workers.broker import broker, make_client
-from workers.messages import LARGEST, LONGEST, JudgingBroker
+from workers.messages import LARGEST, JudgingBroker
+
+
+class Untouched:
+    """An engine that nobody may reach."""
+
+    async def connect(self) -> None:
+        raise AssertionError("the engine was reached")
+
+    async def hand_over(self, batch_id: str, epoch: int) -> None:
+        raise AssertionError(f"batch {batch_id} was handed over")
+
+    async def stop(self, batch_id: str) -> None:
+        raise AssertionError(f"batch {batch_id} was stopped")
 
 
 class Bench:
@@ -78,7 +95,9 @@ CRAFTED = {
     "no options": (crafted(options={}), "BAD_OPTIONS"),
     "an operator": (crafted(args=[{"$gt": ""}]), "BAD_ARGUMENTS"),
     "a number": (crafted(args=[1]), "BAD_ARGUMENTS"),
-    "a long argument": (crafted(args=["x" * (LONGEST + 1)]), "BAD_ARGUMENTS"),
+    "a long argument": (crafted(args=["x" * 201]), "BAD_ARGUMENTS"),
+    "a pattern": (crafted(args=["*"]), "BAD_ARGUMENTS"),
+    "a lone surrogate": (crafted(args=["\ud800"]), "BAD_ARGUMENTS"),
     "too many arguments": (crafted(args=["a", "b"]), "BAD_ARGUMENTS"),
     "no arguments": (crafted(args=[]), "BAD_ARGUMENTS"),
     "an unknown argument": (crafted(args=[], kwargs={"id": "a"}), "BAD_ARGUMENTS"),
@@ -113,6 +132,20 @@ def test_s48_a_huge_message_is_dropped(bench: Bench) -> None:
         time.sleep(0.01)
     assert bench.called == ["btc_good"]
     assert (bench.left(".msgs"), bench.left(".XQ.msgs")) == (0, 0)
+
+
+@pytest.mark.parametrize("status", ["DRAFT", "COMPLETED", "FAILED", "CANCELED"])
+async def test_s48_a_well_formed_message_moves_no_batch_that_waits_for_nothing(
+    stores: Stores, namespace: NamespaceOfTest, status: str
+) -> None:
+    """What is done follows from MongoDB; the message only says where to look."""
+    batch = make_batch(namespace.id, status=status)
+    await store(batch)
+
+    await reconcile(stores, Untouched(), batch.id)
+    await reconcile(stores, Untouched(), new_id("btc"))
+
+    assert await namespace.scope.require(Batch, batch.id) == batch
 
 
 def test_the_workers_judge_what_they_take() -> None:
