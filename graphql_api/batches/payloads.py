@@ -103,7 +103,7 @@ class SetBatchPriorityPayload(Payload):
 
 
 @strawberry.type(description="Answer to retryBatch.")
-class RetryBatchPayload:
+class RetryBatchPayload(Payload):
     """What came of it."""
 
     batch: Batch | None = strawberry.field(description="The batch, queued again.")

@@ -77,6 +77,7 @@ def test_a_mutation_answers_with_a_nullable_object_and_user_errors() -> None:
         assert field.type is payload
         assert isinstance(payload, GraphQLObjectType)
         assert str(payload.fields["userErrors"].type) == "[UserError!]!"
+        assert str(payload.fields["query"].type) == "Query!"
 
 
 def test_no_page_can_be_asked_for_without_a_cursor() -> None:
