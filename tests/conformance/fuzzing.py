@@ -18,6 +18,12 @@ _CHECKS: Final = (
     "response_schema_conformance"
 )
 _SECONDS: Final = 3600
+# It asks with ids that it was shown, and after one of these with a key that opens nothing.
+_ITS_OWN_END: Final = (
+    "Mutation.deleteNamespace",
+    "Mutation.revokeApiKey",
+    "Mutation.rotateApiKey",
+)
 
 
 def run(target: Target) -> bool:
@@ -28,7 +34,7 @@ def run(target: Target) -> bool:
         return False
     # To the fuzzer a field that is not for this key looks like a failure of the server.
     foreign = [name for name, right in ROOT_FIELDS.items() if right is Right.OPERATOR]
-    excluded = [option for name in foreign for option in ("--exclude-name", name)]
+    excluded = [option for name in (*foreign, *_ITS_OWN_END) for option in ("--exclude-name", name)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [program, "run", target.endpoint, "--header", f"Authorization: Bearer {target.key}",
