@@ -222,11 +222,19 @@ async def read_events(batch_id: str, *, after: int, limit: int) -> list[Event]:
 
 async def read_deleted_batches(namespace_id: str, since: datetime) -> list[str]:
     """Return the ids of a namespace's batches that were deleted at a moment or after it."""
-    match = {
-        "namespace_id": namespace_id, "type": str(EventType.BATCH_DELETED), "at": {"$gte": since},
-    }  # fmt: skip
-    cursor = Notice.get_pymongo_collection().find(match, {"subject_id": 1}, sort=[("at", 1)])
+    cursor = Notice.get_pymongo_collection().find(
+        deletions(namespace_id, since), {"subject_id": 1}, sort=[("at", ASCENDING)]
+    )
     return [row["subject_id"] async for row in cursor]
+
+
+def deletions(namespace_id: str, since: datetime) -> dict[str, Any]:
+    """Return the filter of a namespace's deletions of batches; an index is for it alone."""
+    return {
+        "namespace_id": namespace_id,
+        "type": str(EventType.BATCH_DELETED),
+        "at": {"$gte": since},
+    }
 
 
 async def read_transitions(batch_id: str) -> list[Event]:

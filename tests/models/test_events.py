@@ -11,11 +11,16 @@ from models.events import (
     STATUS_EVENTS,
     Event,
     EventType,
+    SubjectType,
     append_event,
+    append_notice,
+    deletions,
+    read_deleted_batches,
     read_events,
     read_transitions,
 )  # fmt: skip
 from models.states import BatchStatus
+from models.stored import now
 from models.stores import Stores
 from tests.factories import make_batch, store
 from tests.fixtures.stores import NamespaceOfTest
@@ -148,3 +153,28 @@ async def test_transitions_are_the_changes_of_status_alone(
 def test_every_status_has_an_event_of_its_own() -> None:
     assert set(STATUS_EVENTS) == set(BatchStatus)
     assert len(set(STATUS_EVENTS.values())) == len(BatchStatus)
+
+
+async def test_deletions_are_found_without_a_look_at_other_events(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    began = now()
+    batch = await open_batch(stores, namespace)
+    for number in range(1, 20):
+        await write_one(stores, batch, number)
+    await stores.database.transaction(
+        lambda session: append_notice(
+            session,
+            namespace.id,
+            EventType.BATCH_DELETED,
+            (SubjectType.BATCH, "btc_1"),
+            data={},
+        )
+    )
+
+    find = {"find": "events", "filter": deletions(namespace.id, began), "sort": {"at": 1}}
+    answer = await stores.database.handle.command("explain", find, verbosity="executionStats")
+
+    assert answer["executionStats"]["totalDocsExamined"] == 1
+    assert await read_deleted_batches(namespace.id, began) == ["btc_1"]
+    assert await read_deleted_batches(namespace.id, now()) == []
