@@ -1,4 +1,4 @@
-"""A few faults in every test run, and proof that the checker finds what it is there to find."""
+"""Ten faults in `make test-long`, and proof that the checker finds what it is there to find."""
 
 from collections.abc import AsyncIterator
 
@@ -25,18 +25,46 @@ async def chaos(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chaos
         raw.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "moment"),
-    [
-        ("worker, engine and conductor killed", 0.3),
-        ("mongod killed", 0.5),
-        ("Redis killed, its data lost", 0.2),
-    ],
-)
-async def test_a_batch_survives(chaos: Chaos, name: str, moment: float) -> None:
+async def survive(chaos: Chaos, name: str, moment: float) -> None:
     outcome = await chaos.run(BY_NAME[name], moment)
 
     assert outcome.violations == []
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"), [("worker killed", 0.4), ("worker, engine and conductor killed", 0.3)]
+)
+async def test_s1_workers_die(chaos: Chaos, name: str, moment: float) -> None:
+    await survive(chaos, name, moment)
+
+
+async def test_s4_a_conductor_is_stopped_and_comes_back_unaware(chaos: Chaos) -> None:
+    await survive(chaos, "conductor stopped for 1.5 leases", 0.4)
+
+
+async def test_s7_the_api_dies(chaos: Chaos) -> None:
+    await survive(chaos, "API killed", 0.2)
+
+
+@pytest.mark.parametrize(("name", "moment"), [("Ray head killed", 0.5), ("conductor killed", 0.6)])
+async def test_s8_the_cluster_dies(chaos: Chaos, name: str, moment: float) -> None:
+    await survive(chaos, name, moment)
+
+
+async def test_s15_redis_dies_with_its_data(chaos: Chaos) -> None:
+    await survive(chaos, "Redis killed, its data lost", 0.2)
+
+
+async def test_s19_mongodb_dies(chaos: Chaos) -> None:
+    await survive(chaos, "mongod killed", 0.5)
+
+
+async def test_s20_qdrant_dies(chaos: Chaos) -> None:
+    await survive(chaos, "Qdrant killed", 0.4)
+
+
+async def test_s21_s3_dies(chaos: Chaos) -> None:
+    await survive(chaos, "S3 store killed", 0.3)
 
 
 async def test_the_checker_notices_what_is_tampered_with(chaos: Chaos) -> None:

@@ -10,7 +10,14 @@ import pytest
 from models.embedded.servers import EmbeddedServers
 from models.embedded.sessions import MARK
 from models.vectors import VectorStore
-from tests.e2e.flows import await_end, draft_texts, open_api, operation, read_batch, read_documents
+from tests.e2e.flows import (
+    await_end,
+    draft_texts,
+    open_api,
+    operation,
+    read_batch,
+    read_documents,
+)
 from tests.fixtures.stack import GraphQL, Stack
 from tests.fixtures.stores import NamespaceOfTest
 
@@ -18,7 +25,7 @@ pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(180)]
 TEXTS = [f"Text number {n}: " + "some words to be embedded, " * (n % 40) for n in range(600)]
 
 
-async def test_a_batch_survives_the_death_of_worker_engine_and_its_processes_on_ray(
+async def test_s1_a_batch_survives_the_death_of_worker_engine_and_its_processes_on_ray(
     stack: Stack,
     servers: EmbeddedServers,
     stack_vectors: VectorStore,

@@ -66,7 +66,7 @@ def test_a_tone_is_no_speech() -> None:
     assert speech_in(tone[:0], threshold=0.5, pause_seconds=1) == []
 
 
-def test_a_file_that_is_no_sound_fails_its_row_only(sounds: MediaExtractor) -> None:
+def test_s29_a_file_that_is_no_sound_fails_its_row_only(sounds: MediaExtractor) -> None:
     empty = io.BytesIO()
     with wave.open(empty, "wb") as made:
         made.setparams((1, 2, 16_000, 0, "NONE", ""))

@@ -208,7 +208,7 @@ async def test_a_search_goes_on_where_a_dead_process_left_it(
     assert len(pools.calls) <= BOUND + 1 + 2  # and what the dead process had kept in memory
 
 
-async def test_a_row_that_ends_every_process_with_ours_is_found_too(
+async def test_s11_a_row_that_ends_every_process_with_ours_is_found_too(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -229,6 +229,7 @@ async def test_a_row_that_ends_every_process_with_ours_is_found_too(
     assert await said(collection) == ["a", "b", "c"]
     (error,) = await errors_of(batch)
     assert error.message == "The process that ran these rows ended without a word."
+    assert error.category is ErrorCategory.RESOURCE
     assert deaths <= 2 * math.log2(4) + 3 + 1
 
 

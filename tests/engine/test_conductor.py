@@ -72,7 +72,7 @@ async def test_a_batch_runs_in_a_conductor(
     assert batch.id in calls
 
 
-async def test_a_second_hand_over_of_the_same_epoch_is_nothing(
+async def test_s10_a_second_hand_over_of_the_same_epoch_is_nothing(
     stores: Stores, namespace: NamespaceOfTest, engine: RayEngine, tmp_path: Path
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -94,7 +94,7 @@ async def test_a_second_hand_over_of_the_same_epoch_is_nothing(
     assert (block.attempts, block.epoch) == (1, 1)
 
 
-async def test_a_hand_over_of_what_has_ended_does_nothing(
+async def test_s10_a_hand_over_of_what_has_ended_does_nothing(
     stores: Stores, namespace: NamespaceOfTest, engine: RayEngine
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -109,7 +109,7 @@ async def test_a_hand_over_of_what_has_ended_does_nothing(
     assert (await reread(batch)).sequence == ended.sequence
 
 
-async def test_the_next_epoch_completes_what_a_killed_conductor_left(
+async def test_s8_the_next_epoch_completes_what_a_killed_conductor_left(
     stores: Stores, namespace: NamespaceOfTest, engine: RayEngine, tmp_path: Path
 ) -> None:
     import ray

@@ -175,7 +175,7 @@ def entities() -> bytes:
     return whole.getvalue()
 
 
-def test_a_file_that_is_no_sound_paper_fails_its_row_only(papers: MediaExtractor) -> None:
+def test_s29_a_file_that_is_no_sound_paper_fails_its_row_only(papers: MediaExtractor) -> None:
     found = extract(
         papers,
         b"",

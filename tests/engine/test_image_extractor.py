@@ -70,7 +70,7 @@ def test_similar_pictures_have_similar_hashes(images: MediaExtractor) -> None:
     assert (one ^ different).bit_count() >= 16
 
 
-def test_a_file_that_is_no_sound_picture_fails_its_row_only(images: MediaExtractor) -> None:
+def test_s29_a_file_that_is_no_sound_picture_fails_its_row_only(images: MediaExtractor) -> None:
     frames = [Image.new("P", (8, 8), number) for number in range(300)]
     animation = io.BytesIO()
     frames[0].save(animation, "GIF", save_all=True, append_images=frames[1:])

@@ -1,4 +1,10 @@
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine import source_texts
@@ -8,8 +14,8 @@ from engine.inline_pool import InlinePools
 from engine.inputs import BlockRows, InputReader
 from engine.rows import Rows, rows_table
 from engine.source_texts import Read, fetch_texts
-from models.artifacts import ArtifactStore, open_artifacts
-from models.block import Block
+from models.artifacts import ArtifactStore, open_artifacts, sha256_of
+from models.block import Block, Pointer
 from models.collection import Collection, InputMapping
 from models.errors import ArtifactCorrupt, ErrorCategory, StoreUnavailable
 from models.object import Blob
@@ -54,7 +60,9 @@ async def test_each_block_reads_its_own_rows(stores: Stores, namespace: Namespac
     assert texts == [f"text-{number}" for number in range(40)]
 
 
-async def test_refuses_an_artifact_that_changed(stores: Stores, namespace: NamespaceOfTest) -> None:
+async def test_s22_refuses_an_artifact_that_changed(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
     bucket = make_bucket(namespace.id)
     collection = words_of(bucket)
     batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
@@ -64,6 +72,53 @@ async def test_refuses_an_artifact_that_changed(stores: Stores, namespace: Names
 
     with pytest.raises(ArtifactCorrupt, match=f"{block.input.key} does not have its committed"):
         await read(stores, block.model_copy(update={"input": changed}), collection)
+
+
+class Trap:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.canary,)
+
+
+def trapped(kind: str, canary: Path) -> bytes:
+    """Return a Parquet file with a column of an extension type whose metadata is a pickle."""
+    metadata = {
+        "ARROW:extension:name": kind,
+        "ARROW:extension:metadata": pickle.dumps(Trap(canary)),
+    }
+    schema = pa.schema([pa.field("in_text", pa.binary(), metadata=metadata)])
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"in_text": [b"a"]}, schema=schema), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:pickle-based deserialization:RuntimeWarning")
+@pytest.mark.parametrize(
+    "kind",
+    ["arrow.py_extension_type", "ray.data.arrow_tensor", "ray.data.arrow_pickled_object"],
+)
+async def test_s28_a_pickle_in_a_parquet_file_is_not_opened(
+    stores: Stores, namespace: NamespaceOfTest, tmp_path: Path, kind: str
+) -> None:
+    canary, file = tmp_path / "canary", tmp_path / "trapped.parquet"
+    file.write_bytes(trapped(kind, canary))
+    key, sha256 = f"{namespace.id}/trapped.parquet", sha256_of(file)
+    await stores.artifacts.create(key, file, sha256=sha256)
+    reader = InputReader(stores.artifacts)
+
+    # Whoever put it on S3 is not whom MongoDB names; and even what MongoDB names is only data.
+    with pytest.raises(ArtifactCorrupt):
+        await reader.artifact(Pointer(key=key, sha256="0" * 64, rows=1, bytes=1))
+    table = await reader.artifact(Pointer(key=key, sha256=sha256, rows=1, bytes=1))
+
+    assert table.column("in_text").to_pylist() == [b"a"]
+    assert not canary.exists()
+    pickle.loads(pickle.dumps(Trap(canary)))
+    assert canary.exists()  # the trap is one
 
 
 async def test_refuses_an_artifact_that_is_gone(stores: Stores, namespace: NamespaceOfTest) -> None:

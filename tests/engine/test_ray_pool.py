@@ -138,7 +138,7 @@ async def test_a_killed_process_is_replaced_for_the_next_call(
     assert await extract(pool) == ["one", "two", "three"]
 
 
-async def test_a_process_that_hangs_is_ended_with_its_attempt(
+async def test_s5_a_process_that_hangs_is_ended_with_its_attempt(
     stores: Stores, namespace: NamespaceOfTest, ray_pools: "RayPools", tmp_path: Path
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -166,7 +166,7 @@ async def test_progress_in_another_process_keeps_the_lease(
     assert (block.status, block.attempts) == (BlockStatus.DONE, 1)
 
 
-async def test_a_batch_survives_the_death_of_its_extractors(
+async def test_s8_a_batch_survives_the_death_of_its_extractors(
     stores: Stores,
     namespace: NamespaceOfTest,
     ray_pools: "RayPools",
@@ -283,7 +283,7 @@ class FullStore:
         return rows
 
 
-async def test_what_is_sent_at_once_fits_into_the_object_store(
+async def test_s24_what_is_sent_at_once_fits_into_the_object_store(
     ray_pools: "RayPools", tmp_path: Path
 ) -> None:
     from engine.byte_gate import ByteGate

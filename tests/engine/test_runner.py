@@ -167,7 +167,7 @@ class FlakyVectors(VectorStore):
         await super().upsert(*arguments, **values)
 
 
-async def test_a_store_that_was_away_is_tried_again(
+async def test_s20_a_store_that_was_away_is_tried_again(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, hasty: None
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -197,7 +197,7 @@ async def test_a_store_that_stays_away_fails_the_block(
     )
 
 
-async def test_an_artifact_that_is_gone_fails_its_block_by_name(
+async def test_s22_an_artifact_that_is_gone_fails_its_block_by_name(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     bucket = make_bucket(namespace.id)
@@ -269,7 +269,7 @@ async def test_a_slow_extractor_keeps_its_lease_by_progress(
     assert (block.status, block.attempts, block.epoch) == (BlockStatus.DONE, 1, 1)
 
 
-async def test_a_silent_extractor_loses_its_lease(
+async def test_s5_a_silent_extractor_loses_its_lease(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     bucket = make_bucket(namespace.id)

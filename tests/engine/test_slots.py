@@ -92,7 +92,7 @@ async def test_what_is_withdrawn_takes_nothing_away() -> None:
     assert waiting.cancelled()
 
 
-async def test_a_namespace_with_many_batches_does_not_starve_another(
+async def test_s24_a_namespace_with_many_batches_does_not_starve_another(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     single = with_engine(stores, block_rows=1)

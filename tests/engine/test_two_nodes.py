@@ -97,7 +97,7 @@ def _extractors(raylet: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-async def test_a_batch_survives_a_node_killed_in_the_middle(
+async def test_s8_a_batch_survives_a_node_killed_in_the_middle(
     stores: Stores,
     namespace: NamespaceOfTest,
     second_node: psutil.Process,

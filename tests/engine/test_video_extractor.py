@@ -43,7 +43,7 @@ def test_a_long_scene_is_cut_and_a_film_may_be_silent(films: MediaExtractor) -> 
     assert [row["audio"] for row in rows] == [None] * 3
 
 
-def test_a_file_that_is_no_film_fails_its_row_only(films: MediaExtractor) -> None:
+def test_s29_a_file_that_is_no_film_fails_its_row_only(films: MediaExtractor) -> None:
     found = extract(
         films,
         b"",

@@ -123,7 +123,7 @@ async def test_an_epoch_that_takes_over_writes_the_same_once(
     assert second.stored.pointer.key != first.stored.pointer.key
 
 
-async def test_a_stale_epoch_is_refused_and_leaves_nothing_readable(
+async def test_s23_a_stale_epoch_is_refused_and_leaves_nothing_readable(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     bucket = make_bucket(namespace.id)

@@ -30,6 +30,7 @@ from workers.sweeps import sweep
 from workers.tasks import run_task
 
 _LONGEST_SECONDS: Final = 30
+_REST_SECONDS: Final = 0.02  # until what was begun beside a death stands still as well
 _LEASED: Final[tuple[type[Any], ...]] = (
     Batch, Block, Task, Webhook, IdempotentRequest, ScheduleRun,
 )  # fmt: skip
@@ -40,7 +41,6 @@ class Life:
 
     def __init__(self, stores: Stores, dies_at: Failpoint | None = None) -> None:
         self.stores = stores
-        self.passed: list[Failpoint] = []
         self._dies_at = dies_at
         self._died = asyncio.Event()
         self._buried = False
@@ -66,13 +66,18 @@ class Life:
                 await asyncio.wait({self._doing, dying}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await end_tasks(dying)
-        if not self.died:
+        if self.died:
+            await asyncio.sleep(_REST_SECONDS)
+        else:
             await self._doing
 
     async def _pass(self, point: Failpoint) -> None:
-        self.passed.append(point)
         if point is self._dies_at:
             self._died.set()
+        await self._stand_still()
+
+    async def _stand_still(self) -> None:
+        """Do nothing any more, when this process has died."""
         if self._buried:
             raise asyncio.CancelledError
         if self.died:
@@ -85,9 +90,12 @@ class Life:
             aclosing(Couriers(self.stores)) as couriers,
         ):
             while not await done():
+                await self._stand_still()
                 await sweep(self.stores, engine)
+                await self._stand_still()
                 for task_id in await read_due_tasks(limit=10):
                     await run_task(self.stores, task_id)
+                await self._stand_still()
                 await sweep_outbox(self.stores, couriers, Readers(couriers.wake))
                 await couriers.idle()
                 await asyncio.sleep(0.005)

@@ -22,7 +22,7 @@ from tests.failpoints.verdicts import VERDICTS, Judge, rehearsed
 from tests.receiver import Receiver
 from workers.namespaces import open_namespace
 
-_EVERY: Final = 1 if os.environ.get("STRATA_TEST_PAIRS") == "all" else 9
+_EVERY: Final = 1 if os.environ.get("STRATA_TEST_PAIRS") == "all" else 17
 _ALWAYS: Final = {Failpoint.BATCH_CLAIMED, Failpoint.BLOCK_COMMITTED, Failpoint.DELIVERY_SENT}
 SINGLES: Final = [(story, (point,)) for story in STORIES for point in story.firsts]
 PAIRS: Final = [(story, pair) for story in STORIES for pair in story.pairs][::_EVERY]

@@ -123,7 +123,7 @@ async def test_an_announced_event_arrives_at_once(
     assert sorted(delays)[2] < 0.2
 
 
-async def test_the_terminal_event_is_delivered_then_the_stream_completes(
+async def test_s34_the_terminal_event_is_delivered_then_the_stream_completes(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     batch = await run_batch(namespace)
@@ -139,7 +139,7 @@ async def test_the_terminal_event_is_delivered_then_the_stream_completes(
     assert frames[-1].fields["batch"]["status"] == "COMPLETED_WITH_ERRORS"
 
 
-async def test_a_finished_batch_is_shown_then_the_stream_completes(
+async def test_s34_a_finished_batch_is_shown_then_the_stream_completes(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     batch = await run_batch(namespace)
@@ -207,7 +207,7 @@ async def test_a_cursor_replays_in_chunks_without_a_snapshot(
     assert time.monotonic() - started < 2.5  # a follower that is behind is not paced
 
 
-async def test_every_subscriber_sees_each_event_once_while_it_is_written(
+async def test_s34_every_subscriber_sees_each_event_once_while_it_is_written(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     """Subscribers come and go with their cursors in the middle of thousands of events."""
@@ -331,7 +331,7 @@ async def test_a_cursor_of_an_older_log_is_said_to_be_one(
     assert (snapshot.kind, snapshot.covered) == ("Snapshot", [1, 2, 3, 4])
 
 
-async def test_an_event_that_was_never_announced_is_found_by_looking(
+async def test_s34_an_event_that_was_never_announced_is_found_by_looking(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert following._LOOK_SECONDS == 5
@@ -347,7 +347,7 @@ async def test_an_event_that_was_never_announced_is_found_by_looking(
     assert events.covered == [2]
 
 
-async def test_redis_restarted_or_gone_delays_and_loses_nothing(
+async def test_s15_redis_restarted_or_gone_delays_and_loses_nothing(
     stores: Stores, namespace: NamespaceOfTest, tmp_path: Path
 ) -> None:
     batch = await run_batch(namespace)

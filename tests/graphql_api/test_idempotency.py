@@ -295,7 +295,7 @@ async def test_the_late_effect_of_a_lapsed_holder_is_undone(
     assert [one.name async for one in Bucket.find({"namespace_id": namespace.id})] == ["right"]
 
 
-async def test_a_crash_before_the_commit_leaves_neither_effect_nor_answer(
+async def test_s7_a_crash_before_the_commit_leaves_neither_effect_nor_answer(
     stores: Stores, namespace: NamespaceOfTest, request_of: Request
 ) -> None:
     bucket = make_bucket(namespace.id)

@@ -80,7 +80,7 @@ async def test_a_store_that_keeps_the_condition_is_taken() -> None:
     assert asked.lines[0].startswith("HEAD")
 
 
-async def test_a_race_of_two_writers_is_tried_again(path: Path) -> None:
+async def test_s21_a_race_of_two_writers_is_tried_again(path: Path) -> None:
     def answer(line: str, asked: Asked) -> bytes:
         return refused(409, "ConditionalRequestConflict") if len(asked.lines) < 3 else OK
 
@@ -122,7 +122,9 @@ async def test_a_store_that_fails_is_unavailable(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["read", "read_source"])
-async def test_an_answer_cut_short_is_unavailable_and_never_returned(name: str, path: Path) -> None:
+async def test_s21_an_answer_cut_short_is_unavailable_and_never_returned(
+    name: str, path: Path
+) -> None:
     async with store_that(lambda line, asked: CUT) as (store, _):
         with pytest.raises(StoreUnavailable):
             await CALLS[name](store, path)

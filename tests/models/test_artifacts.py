@@ -79,7 +79,7 @@ async def test_what_is_created_is_read_back(
     assert await artifacts.read(key, sha256=sha256) == path.read_bytes()
 
 
-async def test_the_same_bytes_twice_are_a_success(
+async def test_s21_the_same_bytes_twice_are_a_success(
     artifacts: ArtifactStore, key: str, tmp_path: Path
 ) -> None:
     path, sha256 = write(tmp_path, b"one")

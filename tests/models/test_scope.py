@@ -195,7 +195,7 @@ async def test_bounds_narrow_a_filter_on_ids_and_do_not_replace_it(
     assert ids(page.items) == [buckets[3].id, buckets[5].id]
 
 
-async def test_fields_that_a_later_release_added_do_not_disturb(
+async def test_s12_fields_that_a_later_release_added_do_not_disturb(
     namespace: NamespaceOfTest,
 ) -> None:
     item = make_object(make_bucket(namespace.id))

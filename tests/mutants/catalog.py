@@ -56,7 +56,7 @@ _BLOCKS: Final = (
                 "still = 0",
             ),
         ),
-        (f"{_RUNNER}::test_a_silent_extractor_loses_its_lease",),
+        (f"{_RUNNER}::test_s5_a_silent_extractor_loses_its_lease",),
     ),
     Mutant(
         "a block is finished under any epoch",
@@ -82,7 +82,7 @@ _BLOCKS: Final = (
                 "    await finish_block(session, work.block, BlockStatus.DONE, values)\n",
             ),
         ),
-        (f"{_FENCING}::test_a_stale_run_is_refused_in_its_very_last_step",),
+        (f"{_FENCING}::test_s9_a_stale_run_is_refused_in_its_very_last_step",),
     ),
     Mutant(
         "points are written under any epoch",
@@ -141,7 +141,7 @@ _BATCHES: Final = (
     Mutant(
         "a batch whose doorbell was lost is not looked at",
         (Edit("workers/sweeps.py", "for batch_id in due:", "for batch_id in due[:0]:"),),
-        ("tests/workers/test_sweeps.py::test_the_sweep_alone_finishes_a_batch",),
+        ("tests/workers/test_sweeps.py::test_s7_the_sweep_alone_finishes_a_batch",),
     ),
     Mutant(
         "a batch whose run died is not handed over again",
@@ -152,7 +152,7 @@ _BATCHES: Final = (
                 '{"status": str(BatchStatus.QUEUED), "hold": None,',
             ),
         ),
-        ("tests/workers/test_sweeps.py::test_a_batch_is_handed_over_again_when_its_run_died",),
+        ("tests/workers/test_sweeps.py::test_s10_a_batch_is_handed_over_again_when_its_run_died",),
     ),
     Mutant(
         "a batch ends without a look at its counts",

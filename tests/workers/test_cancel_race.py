@@ -34,7 +34,7 @@ async def what_counts(job: Job) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("round_number", range(ROUNDS))
-async def test_nothing_commits_after_a_cancel(stores: Stores, round_number: int) -> None:
+async def test_s32_nothing_commits_after_a_cancel(stores: Stores, round_number: int) -> None:
     small = with_engine(stores, block_rows=1, blocks_in_flight=4, lease_seconds=2)
     job = await open_job(small, Scope(new_id("ns")), objects=BLOCKS, collections=2)
     await submit(small, job)
@@ -63,7 +63,7 @@ async def test_nothing_commits_after_a_cancel(stores: Stores, round_number: int)
     assert {block.status for block in await job.blocks()} <= {"DONE", "CANCELED"}
 
 
-async def test_a_cancel_and_the_last_commit_agree_on_one_end(stores: Stores) -> None:
+async def test_s32_a_cancel_and_the_last_commit_agree_on_one_end(stores: Stores) -> None:
     for _ in range(8):
         job = await open_job(stores, Scope(new_id("ns")), objects=1)
         await submit(stores, job)

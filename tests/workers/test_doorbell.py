@@ -53,7 +53,7 @@ def test_a_ring_without_redis_is_logged_and_no_failure(caplog: pytest.LogCapture
     assert time.monotonic() - began < 1
 
 
-def test_a_ring_at_a_redis_that_hangs_ends_soon(caplog: pytest.LogCaptureFixture) -> None:
+def test_s17_a_ring_at_a_redis_that_hangs_ends_soon(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         url = f"redis://127.0.0.1:{hanging.getsockname()[1]}/0"
         with ringing_at(make_client(url, seconds=0.1)), caplog.at_level(logging.WARNING):
@@ -62,7 +62,7 @@ def test_a_ring_at_a_redis_that_hangs_ends_soon(caplog: pytest.LogCaptureFixture
     assert "No doorbell for btc_1" in caplog.text
 
 
-def test_messages_are_never_retried_or_delayed_by_the_broker() -> None:
+def test_s16_messages_are_never_retried_or_delayed_by_the_broker() -> None:
     """What waits in a process's memory is lost with it; backoff is in the database."""
     kinds = {type(one).__name__ for one in broker.middleware}
 

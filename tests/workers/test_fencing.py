@@ -53,7 +53,7 @@ async def until(job: Job, status: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stale_run_commits_nothing_that_can_be_read(
+async def test_s4_a_stale_run_commits_nothing_that_can_be_read(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     job = await open_job(stores, namespace.scope, objects=5)
@@ -86,7 +86,7 @@ async def test_a_stale_run_commits_nothing_that_can_be_read(
     assert [str(event.type) for event in events].count("block.done") == 1
 
 
-async def test_a_stale_run_that_commits_first_is_refused_as_well(
+async def test_s4_a_stale_run_that_commits_first_is_refused_as_well(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     """The block is leased under the next epoch, and its new owner has written nothing yet."""
@@ -113,7 +113,7 @@ async def test_a_stale_run_that_commits_first_is_refused_as_well(
     assert [block.output is not None for block in await job.blocks()] == [True]
 
 
-async def test_a_stale_run_is_refused_in_its_very_last_step(
+async def test_s9_a_stale_run_is_refused_in_its_very_last_step(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     """Artifact and points are written, every earlier question was answered with yes."""

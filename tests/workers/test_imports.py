@@ -26,6 +26,7 @@ from models.stored import now
 from models.stores import Stores
 from models.task import Task
 from models.upload import Upload
+from tests.engine.test_inputs import trapped
 from tests.factories import make_bucket, make_object, store
 from tests.fixtures.stores import NamespaceOfTest
 from workers import intake
@@ -318,7 +319,7 @@ async def test_an_upload_that_two_lines_name_goes_to_the_first(
     ],
     ids=["bytes", "lines", "bomb", "cut", "not packed", "packed"],
 )
-async def test_a_file_past_its_limits_is_refused(
+async def test_s27_a_file_past_its_limits_is_refused(
     stores: Stores, bucket: Bucket, body: bytes, media_type: str, limit: dict[str, int], said: str
 ) -> None:
     small = with_settings(stores, **limit)
@@ -331,7 +332,23 @@ async def test_a_file_past_its_limits_is_refused(
     assert (await scope_of(bucket).require(Upload, upload.id)).discard_at is not None
 
 
-async def test_a_line_that_is_too_long_is_rejected_alone(stores: Stores, bucket: Bucket) -> None:
+async def test_s28_a_parquet_file_is_lines_that_are_none(
+    stores: Stores, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Nobody's Parquet is parsed: it can be sent under the name of what is."""
+    canary = tmp_path / "canary"
+
+    task = await imported(stores, bucket, trapped("arrow.py_extension_type", canary))
+
+    assert task.status == "FAILED"
+    assert set(task.counts) == {"rejected"}
+    assert await numbers(bucket) == []
+    assert not canary.exists()
+
+
+async def test_s27_a_line_that_is_too_long_is_rejected_alone(
+    stores: Stores, bucket: Bucket
+) -> None:
     small = with_settings(stores, max_line_bytes=1000, max_line_errors=1)
     long = line_of(2, tags=["x" * 2_500_000])  # more than a piece of what S3 sends
 

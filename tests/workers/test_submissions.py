@@ -392,7 +392,7 @@ async def test_rows_are_cut_into_blocks_of_the_configured_size(
     assert [block.rows for block in await job.blocks()] == [2, 2, 2]
 
 
-async def test_a_submit_needs_no_redis(stores: Stores, namespace: NamespaceOfTest) -> None:
+async def test_s17_a_submit_needs_no_redis(stores: Stores, namespace: NamespaceOfTest) -> None:
     job = await open_job(stores, namespace.scope)
     bus = Bus(RedisSettings(url="redis://127.0.0.1:1/0"))
 

@@ -11,16 +11,19 @@ from engine.inline_pool import InlinePools
 from engine.pools import ProgressClock
 from engine.spec import Extraction
 from models.batch import Batch
+from models.block import Block
 from models.ending import end_tasks
 from models.errors import ExtractorUnavailable
 from models.events import Event
 from models.fields import ExtractorChoice
+from models.ids import new_id
 from models.row_error import RowError
 from models.schedule import Schedule, ScheduleRun
 from models.scope import Scope
 from models.stores import Stores
 from models.task import Task
 from tests.factories import make_batch, make_block, store
+from tests.failpoints.life import let_leases_run_out
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import (
     InlineEngine,
@@ -31,6 +34,7 @@ from tests.workers.jobs import (
 )  # fmt: skip
 from workers import sweeps
 from workers.batches import cancel_batch, reconcile
+from workers.namespaces import open_namespace
 from workers.sweeps import listen, look, sweep
 
 COMPLETED = ["batch.created", "batch.objects_added", "batch.queued", "batch.processing"]
@@ -51,7 +55,9 @@ async def sweep_until(stores: Stores, engine: InlineEngine, job: Job, status: st
     return batch
 
 
-async def test_the_sweep_alone_finishes_a_batch(stores: Stores, namespace: NamespaceOfTest) -> None:
+async def test_s7_the_sweep_alone_finishes_a_batch(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
     job = await open_job(stores, namespace.scope, objects=20, collections=2)
     await submit(stores, job)
 
@@ -69,6 +75,32 @@ async def test_the_sweep_alone_finishes_a_batch(stores: Stores, namespace: Names
     assert history.count("tier.completed") == 2
     task = await job.scope.require(Task, batch.task_id or "")
     assert (task.status, task.finished_at is not None) == ("COMPLETED", True)
+
+
+async def test_s2_a_backlog_drains_when_workers_come_back(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    scopes = [namespace.scope]
+    for _ in range(3):
+        opened, _ = await open_namespace(stores, new_id("ns"))
+        scopes.append(Scope(opened.id))
+    jobs = [await open_job(stores, scope, objects=20) for scope in scopes]
+    for job in jobs:
+        await submit(stores, job)
+    begun = {"status": {"$ne": "READY"}}
+    async with inline_engine(stores) as killed, asyncio.timeout(20):
+        for job in jobs[:2]:  # the others nobody has seen
+            await reconcile(stores, killed, job.batch_id)
+            while not await job.scope.count(Block, begun):
+                await asyncio.sleep(0.001)
+    await let_leases_run_out()  # nobody is there for minutes
+
+    async with inline_engine(stores) as engine:
+        ended = [await sweep_until(stores, engine, job, "COMPLETED") for job in jobs]
+
+    assert [batch.counts.documents_written for batch in ended] == [20] * 4
+    assert {block.status for job in jobs for block in await job.blocks()} == {"DONE"}
+    assert [(await job.history()).count("batch.completed") for job in jobs] == [1] * 4
 
 
 async def test_a_doorbell_is_quicker_than_the_sweep(
@@ -89,7 +121,7 @@ async def test_a_doorbell_is_quicker_than_the_sweep(
         await end_tasks(listening)
 
 
-async def test_any_number_of_looks_have_the_effect_of_one(
+async def test_s18_any_number_of_looks_have_the_effect_of_one(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     job = await open_job(stores, namespace.scope, objects=20)
@@ -131,7 +163,7 @@ async def test_a_batch_whose_engine_is_down_says_why_it_waits_and_runs_later(
     assert done.reason is None
 
 
-async def test_a_batch_is_handed_over_again_when_its_run_died(
+async def test_s10_a_batch_is_handed_over_again_when_its_run_died(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     job = await open_job(stores, namespace.scope, objects=20)

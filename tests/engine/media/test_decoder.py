@@ -68,7 +68,9 @@ def test_a_file_that_is_refused_leaves_the_process_alone(
 @pytest.mark.parametrize(
     ("what", "how"), [("segfault", "SIGSEGV"), ("exit", "code 3"), ("garbage", "SIGKILL")]
 )
-def test_a_file_that_ends_the_process_costs_one_row(decoder: Decoder, what: str, how: str) -> None:
+def test_s29_a_file_that_ends_the_process_costs_one_row(
+    decoder: Decoder, what: str, how: str
+) -> None:
     decoder.start()
     before = decoder.pid
 

@@ -48,7 +48,7 @@ async def test_processes_together_spend_one_bucket(stores: Stores, processes: in
     assert 1000 - (processes - 1) * 20 <= sum(spent) <= 1010
 
 
-async def test_a_refusal_says_what_is_left_and_when_to_come_back(stores: Stores) -> None:
+async def test_s24_a_refusal_says_what_is_left_and_when_to_come_back(stores: Stores) -> None:
     rates, caller = shared(stores, Size(100, 10)), new_id("key")
     await rates.spend(caller, 90)
 
@@ -88,7 +88,7 @@ async def test_one_caller_does_not_spend_anothers(stores: Stores) -> None:
     assert await spend_all(rates, "b" + new_id("key")) >= 10
 
 
-async def test_without_redis_a_process_has_a_bucket_of_its_own() -> None:
+async def test_s15_without_redis_a_process_has_a_bucket_of_its_own() -> None:
     size, absent = Size(100, 1), Absent()
     rates = Rates(absent, LocalBuckets(size), size, reason="TEST")
 
