@@ -6,6 +6,8 @@ from tests.mutants.mutant import Edit, Mutant
 
 _BLOCK: Final = "models/block.py"
 _EVENTS: Final = "workers/events.py"
+_IDEMPOTENCY: Final = "models/idempotency.py"
+_WRITER: Final = "engine/writer.py"
 DEFENCES: Final = (
     Mutant(
         "a block is finished under any epoch",
@@ -60,5 +62,51 @@ DEFENCES: Final = (
             ),
         ),
         ("I8",),
+    ),
+    Mutant(
+        "a request that somebody works on is taken over at once",
+        (
+            Edit(
+                _IDEMPOTENCY,
+                '            "$expr": {"$lt": ["$lease_until", "$$NOW"]},\n',
+                "",
+            ),
+            Edit(
+                _IDEMPOTENCY,
+                '{"_id": self.id, "epoch": self.epoch, "state": str(ClaimState.RUNNING)},\n'
+                '            {"$set": {"state": str(ClaimState.SETTLED)',
+                '{"_id": self.id},\n            {"$set": {"state": str(ClaimState.SETTLED)',
+            ),
+        ),
+        ("D2", "I1"),
+    ),
+    Mutant(
+        "a cancel leaves the blocks in work alone",
+        (
+            Edit(
+                _BLOCK,
+                '{"batch_id": batch_id, "status": {"$in": sorted(BLOCK_LIVE)}},\n'
+                '        {\n            "$set": {"status": str(BlockStatus.CANCELED)',
+                '{"batch_id": batch_id, "status": {"$in": ["READY", "WAITING"]}},\n'
+                '        {\n            "$set": {"status": str(BlockStatus.CANCELED)',
+            ),
+        ),
+        ("I9", "I12"),
+    ),
+    Mutant(
+        "a block that is done wakes nobody",
+        (Edit(_WRITER, "    await wake_readers(session, work.block)\n", ""),),
+        ("liveness",),
+    ),
+    Mutant(
+        "documents are written outside of the transaction that ends their block",
+        (
+            Edit(
+                _WRITER,
+                "    added = await _replace_documents(session, output.documents)\n",
+                "    added = await _replace_documents(None, output.documents)\n",
+            ),
+        ),
+        ("I12",),
     ),
 )

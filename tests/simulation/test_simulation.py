@@ -23,10 +23,28 @@ def simulate(*arguments: str) -> str:
     return done.stdout
 
 
-def test_no_promise_is_broken_by_some_seeds() -> None:
-    said = simulate("--seeds", "10")
+@pytest.fixture(scope="module")
+def some() -> list[str]:
+    return simulate("--seeds", "10", "--digests").splitlines()
 
-    assert said.splitlines()[-1].startswith("10 seeds in ")
+
+def test_no_promise_is_broken_by_some_seeds(some: list[str]) -> None:
+    assert some[-1].startswith("10 seeds in ")
+
+
+def test_a_seed_is_replayed_in_another_process(some: list[str]) -> None:
+    (again, *_) = simulate("--seed", "7", "--digests").splitlines()
+
+    assert again.startswith("seed 7 has the trace ")
+    assert again in some
+
+
+@pytest.mark.long
+def test_a_replay_has_the_same_trace_to_the_byte() -> None:
+    one, other = (simulate("--seed", "7", "--trace").splitlines()[:-1] for _ in range(2))
+
+    assert len(one) > 100
+    assert one == other
 
 
 @pytest.mark.long
@@ -35,10 +53,3 @@ def test_no_promise_is_broken_by_200_seeds() -> None:
     said = simulate("--seeds", "200")
 
     assert said.splitlines()[-1].startswith("200 seeds in ")
-
-
-def test_a_seed_replays_exactly() -> None:
-    one, other = (simulate("--seed", "7", "--trace").splitlines()[:-1] for _ in range(2))
-
-    assert len(one) > 100
-    assert one == other
