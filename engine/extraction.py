@@ -131,7 +131,9 @@ class BlockExtraction:
         if search.hopeless:
             raise AllRowsFail(search.cause)
         passed = [parts[span] for span in search.passed()]
-        return merge(self._work, passed, _failures(search.bad()))
+        # A row that failed before may be taken over by now from another batch, which it passed in.
+        bad = {row: fault for row, fault in search.bad().items() if self._wanted[row]}
+        return merge(self._work, passed, _failures(bad))
 
     async def _try(
         self, span: Span, parts: dict[Span, Extraction], state: Isolation

@@ -4,12 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from engine import runner
+from engine.extraction import BlockExtraction, Index, stored_schema
 from engine.inline_pool import InlinePools
-from models.block import Block
+from engine.inputs import BlockRows
+from engine.output import Work
+from engine.spec import Extraction
+from models.block import Block, Fault, Isolation
 from models.collection import Collection
+from models.errors import ErrorCategory
 from models.object import Blob
 from models.stores import Stores
 from tests.engine.batches import (
@@ -26,7 +32,7 @@ from tests.engine.batches import (
 )
 from tests.engine.conftest import PutSource
 from tests.extractors import choice
-from tests.factories import make_bucket
+from tests.factories import make_batch, make_block, make_bucket, store
 from tests.fixtures.stores import NamespaceOfTest
 
 TEXTS = ["a b", "c", "d", "e f g"]
@@ -227,3 +233,28 @@ async def test_old_documents_stay_until_the_new_ones_are_committed(
 
     assert await said(collection) == ["c", "d", "e", "f", "g", "z"]
     assert await stores.vectors.count(collection.id) == 6
+
+
+async def test_a_row_that_another_batch_has_passed_meanwhile_is_not_failed_by_an_earlier_search(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    collection = words_of(make_bucket(namespace.id))
+    batch = make_batch(namespace.id)
+    fault = Fault(start=0, stop=1, category=ErrorCategory.RESOURCE, message="It died.")
+    block = make_block(
+        batch,
+        collection_id=collection.id,
+        status="LEASED",
+        isolation=Isolation(faults=[fault, fault]),
+    )
+    await store(block)
+    work = Work(batch, block, collection)
+    rows = BlockRows(pa.table({"source_id": ["obj_1"]}), [], reused=frozenset({0}))
+
+    async def call(index: Index) -> Extraction:
+        raise AssertionError("nothing is left to be extracted")
+
+    reused = Extraction(stored_schema(work).empty_table())
+    found = await BlockExtraction(work, rows, call=call, reused=reused).run()
+
+    assert found.failures == []
