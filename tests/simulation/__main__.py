@@ -9,7 +9,7 @@ from collections import Counter
 
 from tests.simulation.run import Report, simulate_seed
 
-_TOLD_EVERY = 500
+_TOLD_EVERY = 100
 
 
 def main() -> int:

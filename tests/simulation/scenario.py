@@ -38,6 +38,7 @@ T = TypeVar("T")
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _WORDS: Final = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 _AGAIN_SECONDS: Final = 2.0
+_PAUSED: Final = "on hold"
 _ENDED: Final = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"})
 
 
@@ -171,6 +172,9 @@ class Client:
             status = await self._insist("look", self._look)
             if status in _ENDED:
                 return status
+            if status == _PAUSED:  # by a request that came late
+                with contextlib.suppress(IllegalTransition):
+                    await self._insist("resume", self._resume)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def retry_all(self, name: str) -> bool:
@@ -264,4 +268,4 @@ class Client:
 
     async def _look(self, stores: Stores, key: str) -> str:
         batch = await self.order.tenant.scope.require(Batch, self.order.batch_id or "")
-        return str(batch.status)
+        return str(batch.status) if batch.hold is None else _PAUSED
