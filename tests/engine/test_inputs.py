@@ -1,10 +1,7 @@
-import io
 import pickle
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from engine import source_texts
@@ -34,6 +31,7 @@ from tests.engine.conftest import PutSource
 from tests.factories import make_bucket, make_collection, make_object
 from tests.fixtures.stores import NamespaceOfTest
 from tests.receiver import answer, open_receiver
+from tests.traps import Trap, trapped
 from tests.workers.hooks import reaching
 
 
@@ -72,28 +70,6 @@ async def test_s22_refuses_an_artifact_that_changed(
 
     with pytest.raises(ArtifactCorrupt, match=f"{block.input.key} does not have its committed"):
         await read(stores, block.model_copy(update={"input": changed}), collection)
-
-
-class Trap:
-    """Unpickling it leaves a file behind."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.canary,)
-
-
-def trapped(kind: str, canary: Path) -> bytes:
-    """Return a Parquet file with a column of an extension type whose metadata is a pickle."""
-    metadata = {
-        "ARROW:extension:name": kind,
-        "ARROW:extension:metadata": pickle.dumps(Trap(canary)),
-    }
-    schema = pa.schema([pa.field("in_text", pa.binary(), metadata=metadata)])
-    sink = io.BytesIO()
-    pq.write_table(pa.table({"in_text": [b"a"]}, schema=schema), sink)
-    return sink.getvalue()
 
 
 @pytest.mark.filterwarnings("ignore:pickle-based deserialization:RuntimeWarning")

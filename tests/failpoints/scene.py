@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.artifacts import ArtifactStore
 from models.batch import Batch
 from models.bucket import Bucket
 from models.collection import Collection
@@ -117,7 +118,7 @@ async def submit(life: Life, scene: Scene) -> Batch:
 class Artifacts:
     """S3 that fails once for the output of a block, or has lost the manifests."""
 
-    def __init__(self, real: object, *, failures: int = 0, lost: bool = False) -> None:
+    def __init__(self, real: ArtifactStore, *, failures: int = 0, lost: bool = False) -> None:
         self._real = real
         self._failures = failures
         self.lost = lost
@@ -130,14 +131,13 @@ class Artifacts:
         if "/output/" in key and self._failures:
             self._failures -= 1
             raise StoreUnavailable("S3 is away for a moment.")
-        await getattr(self._real, "create")(key, path, sha256=sha256)  # noqa: B009
+        await self._real.create(key, path, sha256=sha256)
 
     async def read(self, key: str, *, sha256: str) -> bytes:
         """Read a key, unless it is lost."""
         if self.lost and "/part-" in key:
             raise ArtifactCorrupt(f"Artifact {key} is gone from S3.")
-        found: bytes = await getattr(self._real, "read")(key, sha256=sha256)  # noqa: B009
-        return found
+        return await self._real.read(key, sha256=sha256)
 
 
 def over(stores: Stores, artifacts: Artifacts) -> Stores:

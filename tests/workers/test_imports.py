@@ -26,9 +26,9 @@ from models.stored import now
 from models.stores import Stores
 from models.task import Task
 from models.upload import Upload
-from tests.engine.test_inputs import trapped
 from tests.factories import make_bucket, make_object, store
 from tests.fixtures.stores import NamespaceOfTest
+from tests.traps import trapped
 from workers import intake
 from workers.deletions import delete_bucket
 from workers.import_lines import Line, Place, parse_line, read_lines, unpack
