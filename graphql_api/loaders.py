@@ -12,6 +12,7 @@ from models.collection import Collection
 from models.document import Document
 from models.events import Event, read_transitions_of
 from models.object import Object, count_objects
+from models.quotas import count_in_work
 from models.scope import Scope
 from models.stored import Namespaced
 from models.task import Task
@@ -41,6 +42,7 @@ class Loaders:
         self.block_groups_by_submission: DataLoader[Submission, list[BlockGroup]] = DataLoader(
             partial(_group_blocks, scope)
         )
+        self.blocks_in_work_by_namespace_id: DataLoader[str, int] = DataLoader(_count_in_work)
 
 
 def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
@@ -69,3 +71,8 @@ async def _sum_blocks(submissions: list[Submission]) -> list[list[Sums]]:
 async def _group_blocks(scope: Scope, submissions: list[Submission]) -> list[list[BlockGroup]]:
     found = await read_block_groups(scope, submissions)
     return [found[batch_id] for batch_id, _ in submissions]
+
+
+async def _count_in_work(namespace_ids: list[str]) -> list[int]:
+    """Count for each; an operation sees one namespace."""
+    return [await count_in_work(None, one) for one in namespace_ids]

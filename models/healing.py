@@ -15,6 +15,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.batch import Batch, change_batch, complete_tier
 from models.block import Block
 from models.events import Event, EventType
+from models.quotas import count_in_work
 from models.states import BLOCK_LIVE, BatchStatus, BlockStatus
 from models.stored import LONG_AGO, now, server_time_in
 
@@ -31,7 +32,7 @@ class Damage(StrEnum):
     CANCEL_LOST = "CANCEL_LOST"  # a block waited though one that it reads can never be done
     HOLD = "HOLD"  # blocks were held and their batch was not, or the other way round
     FAR_LEASE = "FAR_LEASE"  # a lease ended later than any lease that is taken
-    UNCLAIMED = "UNCLAIMED"  # blocks were ready, somebody held the batch, and claimed none
+    UNCLAIMED = "UNCLAIMED"  # blocks were ready, and whoever held the batch claimed none
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,8 @@ class _Mending:
         quiet = await Batch.get_pymongo_collection().find_one(
             holder, {"_id": 1}, session=self.session
         )
-        if quiet is None or await self._count(**_AT_WORK):
-            return
+        if quiet is None or await count_in_work(self.session, self.batch.namespace_id):
+            return  # what is in work may be all that the namespace, or its conductor, has room for
         if await self._count(**_CLAIMABLE):
             self.found[Damage.UNCLAIMED] += 1
             self.values["lease_until"] = LONG_AGO
@@ -211,10 +212,6 @@ class _Mending:
         return event
 
 
-_AT_WORK: Final[Mapping[str, Any]] = {
-    "status": _LEASED,
-    "$expr": {"$gt": ["$lease_until", "$$NOW"]},
-}
 _CLAIMABLE: Final[Mapping[str, Any]] = {
     "$or": [
         {"status": str(BlockStatus.READY), "$expr": {"$lte": ["$not_before", "$$NOW"]}},

@@ -49,7 +49,7 @@ async def count_live(namespace_id: str, session: AsyncClientSession | None = Non
     )
 
 
-async def count_in_work(session: AsyncClientSession, namespace_id: str) -> int:
+async def count_in_work(session: AsyncClientSession | None, namespace_id: str) -> int:
     """Count the blocks of a namespace that somebody works on, under a lease that has not lapsed."""
     return await Block.get_pymongo_collection().count_documents(
         {

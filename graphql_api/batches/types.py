@@ -21,7 +21,7 @@ from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
 from models.row_error import RowError as RowErrorModel
 from models.states import Hold
-from workers.diagnosis.judging import judge
+from workers.diagnosis.judging import judge, open_case
 
 
 @strawberry.type(description="One Parquet file of the batch's manifest.")
@@ -99,9 +99,11 @@ class Batch(Node):
     @strawberry.field(description="How it is doing; diagnoseBatch says why and what to do.")
     async def health(self, info: Info) -> BatchHealth:
         """Judge the batch by its blocks."""
+        loaders, settings = info.context.loaders, info.context.stores.settings
         submission = (self.id, self.model.submission or "")
-        groups = await info.context.loaders.block_groups_by_submission.load(submission)
-        return show_health(judge(self.model, groups, info.context.stores.settings))
+        groups = await loaders.block_groups_by_submission.load(submission)
+        count = loaders.blocks_in_work_by_namespace_id.load
+        return show_health(judge(await open_case(self.model, groups, settings, count)))
 
     @strawberry.field(description="Its manifest: one entry for each Parquet file.")
     def artifacts(self) -> list[Artifact]:

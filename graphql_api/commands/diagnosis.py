@@ -54,11 +54,13 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     blocks = {status: found.case.blocks(status) for status in BlockStatus}
     told = ", ".join(f"{number} {status.lower()}" for status, number in blocks.items() if number)
     console.print(
-        f"[dim]blocks: {told or 'none'}; last sign of work: {found.case.last_progress}[/]"
+        f"[dim]blocks: {told or 'none'}; last sign of work: {_value(found.case.last_progress)}[/]",
+        soft_wrap=True,
     )
     if found.findings:
         console.print(_findings(found.findings))
     if found.sample:
+        console.print()
         console.print(_sample(found.sample))
 
 

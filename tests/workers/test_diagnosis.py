@@ -227,6 +227,33 @@ async def test_finds_blocks_that_nobody_claims(stores: Stores, namespace: Namesp
     assert finding.evidence["blocksReady"] == 1
 
 
+async def test_blocks_that_wait_for_their_turn_are_not_stuck(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    batch, other = at_work(namespace, updated_at=ago(500)), at_work(namespace)
+    await store(batch, done(batch, started_at=ago(510)), ready(batch), other, leased(other))
+
+    health, finding = await only(stores, namespace, batch)
+
+    assert (health, finding.category) == (Health.HEALTHY, "HELD_BACK")
+    assert finding.evidence == {"blocksReady": 1, "blocksInWork": 1}
+
+
+async def test_a_batch_that_waits_for_its_turn_again_is_not_stuck(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    reason = {"code": "NAMESPACE_LIMIT", "message": "Two are under way."}
+    batch = at_work(namespace, updated_at=ago(500), lease_until=ago(400), reason=reason)
+    gone = leased(batch, lease_until=ago(400), started_at=ago(500))
+    await store(batch, done(batch, started_at=ago(510)), gone)
+
+    health, finding = await only(stores, namespace, batch)
+
+    assert (health, finding.category, finding.summary) == (
+        Health.HEALTHY, "HELD_BACK", "Two are under way.",
+    )  # fmt: skip
+
+
 async def test_finds_counts_that_contradict_the_blocks(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:

@@ -222,6 +222,22 @@ async def test_a_paused_batch_is_left_paused(impatient: Stores, namespace: Names
     assert (await healings(job), engine.handed) == ([], [])
 
 
+async def test_a_batch_that_waits_for_its_turn_is_not_taken_away(
+    impatient: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(impatient, namespace.scope)
+    await submit(impatient, job)
+    await nobody_claims(job)
+    other = make_batch(namespace.id, status="PROCESSING")
+    in_work = make_block(other, status="LEASED", lease_until=now() + timedelta(seconds=20))
+    await store(in_work)
+    await asyncio.sleep(6 * STUCK_SECONDS)
+
+    assert not await heal_batch(impatient, job.batch_id)
+    await Block.get_pymongo_collection().delete_one({"_id": in_work.id})
+    assert await heal_batch(impatient, job.batch_id)
+
+
 async def test_nothing_is_found_in_a_batch_at_work(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:

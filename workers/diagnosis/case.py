@@ -4,11 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Final
 
 from models.batch import Batch
 from models.settings import Settings
 from models.states import BatchStatus, BlockStatus
 from models.vitals import BlockGroup
+
+WAITING_FOR_WORKER: Final = "WAITING_FOR_WORKER"
+WAITING_FOR_ENGINE: Final = "WAITING_FOR_ENGINE"
+_DEFECTS: Final = (None, WAITING_FOR_WORKER, WAITING_FOR_ENGINE, "NOT_SUBMITTED")
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,27 @@ class Case:
     groups: Sequence[BlockGroup]
     settings: Settings
     moment: datetime
+    in_work: int = 0  # blocks of its namespace; known where it matters
 
     @property
     def is_processing(self) -> bool:
         """Whether somebody should be working on it."""
-        return self.batch.status == BatchStatus.PROCESSING and self.batch.hold is None
+        return self.batch.status == BatchStatus.PROCESSING and not self.is_held_back
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether it waits for a reason that is no defect: a limit, a pause."""
+        return self.batch.hold is not None or self.waits_for not in _DEFECTS
+
+    @property
+    def looks_unclaimed(self) -> bool:
+        """Whether blocks could run while none of the batch does, and nothing has happened."""
+        return (
+            self.is_processing
+            and self.blocks_due > 0
+            and not self.blocks(BlockStatus.LEASED)
+            and self.quiet_seconds >= self.stuck_seconds
+        )
 
     @property
     def waits_for(self) -> str | None:

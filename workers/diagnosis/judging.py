@@ -1,11 +1,13 @@
 """The rules in their order, the health that follows from them, and the whole diagnosis."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from models.batch import Batch
+from models.quotas import count_in_work
 from models.row_error import RowError
 from models.scope import Scope
 from models.settings import Settings
@@ -96,10 +98,22 @@ class Diagnosis:
         return self.case.moment
 
 
-def judge(batch: Batch, groups: Sequence[BlockGroup], settings: Settings) -> Judgement:
+def judge(case: Case) -> Judgement:
     """Return a batch's health; its blocks suffice."""
-    case = Case(batch, groups, settings, now())
     return _judge(case, _apply_rules(case))
+
+
+async def open_case(
+    batch: Batch,
+    groups: Sequence[BlockGroup],
+    settings: Settings,
+    count: Callable[[str], Awaitable[int]],
+) -> Case:
+    """Return a case; `count` counts a namespace's blocks in work, and is asked where it matters."""
+    case = Case(batch, groups, settings, now())
+    if not case.looks_unclaimed:
+        return case
+    return replace(case, in_work=await count(batch.namespace_id))
 
 
 async def diagnose_batch(settings: Settings, scope: Scope, batch_id: str) -> Diagnosis | None:
@@ -109,7 +123,7 @@ async def diagnose_batch(settings: Settings, scope: Scope, batch_id: str) -> Dia
         return None
     submission = (batch_id, batch.submission or "")
     groups = (await read_block_groups(scope, [submission]))[batch_id]
-    case = Case(batch, groups, settings, now())
+    case = await open_case(batch, groups, settings, partial(count_in_work, None))
     errors = await read_error_causes(scope, batch_id)
     retries = await read_retry_causes(scope, batch_id)
     findings = _apply_rules(case)

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 
 from models.states import BatchStatus, BlockStatus
-from workers.diagnosis.case import Case
+from workers.diagnosis.case import WAITING_FOR_ENGINE, WAITING_FOR_WORKER, Case
 from workers.diagnosis.findings import Finding, FindingCategory, Health, Severity, counted
 
-_WORKER = "WAITING_FOR_WORKER"
-_ENGINE = "WAITING_FOR_ENGINE"
-_NOT_SUBMITTED = "NOT_SUBMITTED"
 _HEALS = "A worker's sweep mends this by itself within {:.0f} s; see that `strata worker` runs."
 
 
@@ -27,7 +24,7 @@ def is_a_draft(case: Case) -> Iterator[Finding]:
 def is_held_back(case: Case) -> Iterator[Finding]:
     """Pass on a reason that is no defect: a limit, a pause."""
     reason = case.batch.reason
-    if reason is None or reason.code in (_WORKER, _ENGINE, _NOT_SUBMITTED):
+    if reason is None or not case.is_held_back:
         return
     yield Finding(
         FindingCategory.HELD_BACK,
@@ -41,7 +38,7 @@ def is_held_back(case: Case) -> Iterator[Finding]:
 def waits_for_a_worker(case: Case) -> Iterator[Finding]:
     """Find a batch that no worker takes up."""
     batch = case.batch
-    waits = batch.status == BatchStatus.QUEUED and case.waits_for in (None, _WORKER)
+    waits = batch.status == BatchStatus.QUEUED and case.waits_for in (None, WAITING_FOR_WORKER)
     waited = case.age(batch.updated_at)
     if not (waits or batch.status == BatchStatus.CANCELING) or waited < case.grace_seconds:
         return
@@ -60,7 +57,7 @@ def waits_for_a_worker(case: Case) -> Iterator[Finding]:
 def has_no_conductor(case: Case) -> Iterator[Finding]:
     """Find a batch that no engine takes, or whose run has ended without a word."""
     batch = case.batch
-    if case.waits_for == _ENGINE and batch.reason is not None:
+    if case.waits_for == WAITING_FOR_ENGINE and batch.reason is not None:
         since, said = batch.reason.since, batch.reason.message
     elif case.is_processing and case.age(batch.lease_until) > case.grace_seconds:
         since, said = batch.lease_until, "The run of the batch ended and no other has begun."
@@ -98,8 +95,18 @@ def has_lapsed_leases(case: Case) -> Iterator[Finding]:
 
 def is_claimed_by_nobody(case: Case) -> Iterator[Finding]:
     """Find blocks that could run at once while none does."""
-    due, running = case.blocks_due, case.blocks(BlockStatus.LEASED)
-    if not case.is_processing or not due or running or case.quiet_seconds < case.stuck_seconds:
+    due = case.blocks_due
+    if not case.looks_unclaimed:
+        return
+    if case.in_work:
+        yield Finding(
+            FindingCategory.HELD_BACK,
+            Severity.INFO,
+            f"{counted(due, 'block')} could run and wait for their turn in the namespace.",
+            "Nothing is to be mended. More at once: STRATA_QUOTAS__BLOCKS_IN_FLIGHT, "
+            "STRATA_ENGINE__CONDUCTOR_BLOCKS, STRATA_ENGINE__CONDUCTORS.",
+            evidence={"blocksReady": due, "blocksInWork": case.in_work},
+        )
         return
     yield Finding(
         FindingCategory.UNCLAIMED,
