@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.mutants.face import FACE
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.steering import STEERING
 
@@ -441,5 +442,5 @@ _HEALS: Final = (
 )
 
 MUTANTS: Final = (
-    *_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING,
+    *_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING, *FACE,
 )  # fmt: skip
