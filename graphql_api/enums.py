@@ -15,12 +15,14 @@ from models.observed import ObservedType
 from models.schedule import CatchUp, Overlap, RunStatus, Selection
 from models.states import BatchStatus, Lifecycle
 from models.task import TaskType
+from workers.batches import CancelMode
 from workers.diagnosis.findings import FindingCategory, Health, Severity
 from workers.intake import ErrorPolicy, RowOutcome
 from workers.reopening import RetryMode
 
 __all__ = [
     "BatchStatus",
+    "CancelMode",
     "CatchUp",
     "ErrorCategory",
     "ErrorPolicy",
@@ -218,6 +220,14 @@ show_enum(
         RowOutcome.UNCHANGED: "The object was like this already.",
         RowOutcome.DELETED: "Its object is gone.",
         RowOutcome.REJECTED: "Nothing: it is bad, or a bad row stopped it too.",
+    },
+)
+show_enum(
+    CancelMode,
+    "What becomes of the units of work that are under way when a batch is canceled.",
+    {
+        CancelMode.SAFE: "They end and are committed; the batch is CANCELED after the last.",
+        CancelMode.FORCE: "They are canceled too; nothing is written after the answer.",
     },
 )
 show_enum(

@@ -16,6 +16,7 @@ from models.quotas import count_in_work
 from models.scope import Scope
 from models.stored import Namespaced
 from models.task import Task
+from models.turns import read_positions
 from models.vitals import BlockGroup, read_block_groups
 
 M = TypeVar("M", bound=Namespaced)
@@ -35,6 +36,9 @@ class Loaders:
         self.task_by_id = _by_id(scope, Task)
         self.object_count_by_bucket_id: DataLoader[str, int] = DataLoader(
             load_fn=partial(_count_objects, scope)
+        )
+        self.queue_position_by_batch_id: DataLoader[str, int | None] = DataLoader(
+            load_fn=partial(_load_positions, scope)
         )
         # Of batches that were found in the scope before.
         self.transitions_by_batch_id: DataLoader[str, list[Event]] = DataLoader(_load_transitions)
@@ -56,6 +60,11 @@ def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
 async def _count_objects(scope: Scope, bucket_ids: list[str]) -> list[int]:
     counts = await count_objects(scope.namespace_id, bucket_ids)
     return [counts.get(bucket_id, 0) for bucket_id in bucket_ids]
+
+
+async def _load_positions(scope: Scope, batch_ids: list[str]) -> list[int | None]:
+    found = await read_positions(scope.namespace_id)
+    return [found.get(batch_id) for batch_id in batch_ids]
 
 
 async def _load_transitions(batch_ids: list[str]) -> list[list[Event]]:

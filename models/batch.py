@@ -283,6 +283,7 @@ async def read_due_batches(*, limit: int, waiting: int | None = None) -> list[st
             {"status": str(BatchStatus.PROCESSING), "blocks_open": 0},
             {"status": str(BatchStatus.CANCELING)},
             {"status": live, **OVERDUE},
+            {"status": live, "hold": str(Hold.STOPPING)},
             {"status": str(BatchStatus.PROCESSING), "$expr": _MOSTLY_FAILED},
         ]
     }

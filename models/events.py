@@ -32,6 +32,7 @@ class EventType(StrEnum):
     BATCH_PAUSED = "batch.paused"
     BATCH_RESUMED = "batch.resumed"
     BATCH_PRIORITY_SET = "batch.priority_set"
+    BATCH_STOPPING = "batch.stopping"  # it is canceled once what is in work has ended
     BATCH_CANCELING = "batch.canceling"
     BATCH_CANCELED = "batch.canceled"
     BATCH_COMPLETED = "batch.completed"

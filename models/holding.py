@@ -6,6 +6,9 @@ of them it ends. So the hold is a mark on the batch, whose hand-over asks for it
 open blocks, whose claim asks for it: one transaction sets both, and a conductor that has heard
 nothing finds no block. A block keeps its mark through failed attempts and lapsed leases; a block
 that comes to be meanwhile takes the batch's.
+
+A batch that is canceled safely is held in the same way, and stays PROCESSING as long as something
+of it may commit: CANCELING says that nothing does.
 """
 
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -13,8 +16,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from models.batch import Batch, Reason, change_batch
 from models.block import Block
 from models.events import Event, EventType
-from models.states import BLOCK_LIVE, HOLDABLE, BatchStatus, Hold
-from models.stored import LONG_AGO
+from models.states import BLOCK_LIVE, HOLDABLE, BatchStatus, BlockStatus, Hold
+from models.stored import LONG_AGO, now
 
 
 async def hold_batch(session: AsyncClientSession, batch_id: str, reason: Reason) -> Event | None:
@@ -28,6 +31,57 @@ async def hold_batch(session: AsyncClientSession, batch_id: str, reason: Reason)
     if event is not None:
         await _mark_blocks(session, batch_id, held=True)
     return event
+
+
+async def stop_batch(session: AsyncClientSession, batch_id: str, reason: Reason) -> Event | None:
+    """Begin to stop a live batch, paused or not; None when that has begun, or it is not live."""
+    event = await change_batch(
+        session,
+        {
+            "_id": batch_id,
+            "status": {"$in": sorted(HOLDABLE)},
+            "hold": {"$ne": str(Hold.STOPPING)},
+        },
+        {"$set": {"hold": str(Hold.STOPPING), "reason": reason.model_dump()}},
+        EventType.BATCH_STOPPING,
+    )
+    if event is not None:
+        await _mark_blocks(session, batch_id, held=True)
+    return event
+
+
+async def cancel_idle_blocks(session: AsyncClientSession, batch_id: str) -> bool:
+    """Cancel and fence what nobody works on of a batch that is being stopped.
+
+    Tells whether nothing is in work any more.
+    """
+    stopping = {"_id": batch_id, "hold": str(Hold.STOPPING)}
+    batches, blocks = Batch.get_pymongo_collection(), Block.get_pymongo_collection()
+    if await batches.find_one(stopping, {"_id": 1}, session=session) is None:
+        return False
+    canceled = await blocks.update_many(
+        {
+            "batch_id": batch_id,
+            "$or": [
+                {"status": {"$in": [str(BlockStatus.WAITING), str(BlockStatus.READY)]}},
+                {
+                    "status": str(BlockStatus.LEASED),
+                    "$expr": {"$lt": ["$lease_until", "$$NOW"]},
+                },
+            ],
+        },
+        {
+            "$set": {"status": str(BlockStatus.CANCELED), "finished_at": now()},
+            "$inc": {"epoch": 1},
+        },
+        session=session,
+    )
+    if canceled.modified_count:
+        await batches.update_one(
+            stopping, {"$inc": {"blocks_open": -canceled.modified_count}}, session=session
+        )
+    at_work = {"batch_id": batch_id, "status": {"$in": sorted(BLOCK_LIVE)}}
+    return await blocks.find_one(at_work, {"_id": 1}, session=session) is None
 
 
 async def lift_hold(session: AsyncClientSession, batch_id: str, queued: Reason) -> Event | None:

@@ -39,6 +39,7 @@ class Hold(StrEnum):
     """Why no further block of a live batch may be claimed; what is in work ends as usual."""
 
     PAUSED = "PAUSED"  # until it is resumed
+    STOPPING = "STOPPING"  # until nothing of it is in work; then it is canceled
 
 
 class Lifecycle(StrEnum):

@@ -12,7 +12,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.batch import Batch, change_batch
 from models.events import Event, EventType
-from models.states import HOLDABLE
+from models.states import HOLDABLE, BatchStatus
 
 PRIORITY_SECONDS: Final = 600  # by which a level of priority outdoes having waited
 LOWEST_PRIORITY: Final = -10
@@ -44,3 +44,12 @@ async def set_priority(session: AsyncClientSession, batch_id: str, priority: int
         EventType.BATCH_PRIORITY_SET,
         {"priority": priority, "before": batch.priority},
     )
+
+
+async def read_positions(namespace_id: str) -> dict[str, int]:
+    """Return the place, from 1, of each batch of a namespace that waits to be taken."""
+    waiting = {"namespace_id": namespace_id, "status": str(BatchStatus.QUEUED), "hold": None}
+    rows = Batch.get_pymongo_collection().find(
+        waiting, {"_id": 1}, sort=[("turn_at", 1), ("_id", 1)]
+    )
+    return {row["_id"]: place for place, row in enumerate(await rows.to_list(), start=1)}

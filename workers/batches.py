@@ -4,6 +4,7 @@ Plain functions; actors are thin skins.
 """
 
 import contextlib
+from enum import StrEnum
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -24,13 +25,14 @@ from models.database import Session
 from models.errors import Conflict, IllegalTransition, InvalidInput, NotFound, RayUnavailable
 from models.events import Event, EventType, SubjectType, append_notice
 from models.failpoints import Failpoint, reach
+from models.holding import cancel_idle_blocks, stop_batch
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
 from models.quotas import may_process, pass_gate
 from models.row_error import RowError
 from models.scope import Scope
-from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockStatus
+from models.states import BLOCK_LIVE, CANCELABLE, DELETABLE, BatchStatus, BlockStatus, Hold
 from models.stored import now
 from models.stores import Stores
 from models.task import Task
@@ -180,6 +182,8 @@ async def reconcile(stores: Stores, engine: Engine, batch_id: str) -> None:
         return
     if batch.status == BatchStatus.CANCELING:
         await move_batch(stores, batch_id, BatchStatus.CANCELED, values=_ended())
+    elif batch.hold is Hold.STOPPING:
+        await _stop(stores, batch_id)
     elif batch.status == BatchStatus.PROCESSING and batch.blocks_open == 0:
         await _finish(stores, batch)
     elif batch.status in CANCELABLE and await end_overdue(stores, batch):
@@ -301,10 +305,20 @@ def _ended() -> dict[str, object]:
     return {"finished_at": now(), "reason": None}
 
 
-async def cancel_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
+class CancelMode(StrEnum):
+    """What becomes of the blocks in work."""
+
+    SAFE = "SAFE"  # they end and are committed; the batch is canceled after the last of them
+    FORCE = "FORCE"  # they are canceled too: nothing commits afterwards
+
+
+async def cancel_batch(
+    stores: Stores, scope: Scope, batch_id: str, *, mode: CancelMode = CancelMode.FORCE
+) -> Batch:
     """Stop a queued or running batch; answers the present state when it had ended already.
 
-    Every live block is canceled and fenced in the same transaction, so nothing commits afterwards.
+    By force, every live block is canceled and fenced in one transaction. A batch that is being
+    stopped safely can still be stopped by force.
 
     Raises:
         NotFound: no such batch.
@@ -317,9 +331,33 @@ async def cancel_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
             path=("batchId",),
             hint="Delete a draft with deleteBatch.",
         )
-    if batch.status in CANCELABLE:
+    if batch.status in CANCELABLE and mode is CancelMode.SAFE:
+        await _begin_to_stop(stores, batch_id)
+    elif batch.status in CANCELABLE:
         await _cancel(stores, batch_id)
     return await scope.require(Batch, batch_id)
+
+
+async def _begin_to_stop(stores: Stores, batch_id: str) -> None:
+    message = "To be canceled: what is in work ends, and nothing else begins."
+
+    async def work(session: Session) -> Event | None:
+        return await stop_batch(session, batch_id, Reason(code="STOPPING", message=message))
+
+    event = await stores.database.transaction(work)
+    if event is not None:
+        await announce_status(stores, event)
+    await _stop(stores, batch_id)
+
+
+async def _stop(stores: Stores, batch_id: str) -> None:
+    """Cancel what is not in work, and the batch when nothing is."""
+
+    async def work(session: Session) -> bool:
+        return await cancel_idle_blocks(session, batch_id)
+
+    if await stores.database.transaction(work):
+        await _cancel(stores, batch_id)
 
 
 async def _cancel(stores: Stores, batch_id: str) -> None:

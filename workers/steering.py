@@ -9,7 +9,7 @@ from models.errors import IllegalTransition, InvalidInput
 from models.events import Event
 from models.holding import hold_batch, lift_hold
 from models.scope import Scope
-from models.states import HOLDABLE
+from models.states import HOLDABLE, Hold
 from models.stores import Stores
 from models.turns import HIGHEST_PRIORITY, LOWEST_PRIORITY, set_priority
 from workers.transitions import announce_status
@@ -82,6 +82,12 @@ async def _require_steerable(scope: Scope, batch_id: str) -> Batch:
             f"Batch {batch_id} is {batch.status}; nothing of it waits or runs.",
             path=("batchId",),
             hint=f"Only a batch that is {' or '.join(sorted(HOLDABLE))} can be steered.",
+        )
+    if batch.hold is Hold.STOPPING:
+        raise IllegalTransition(
+            f"Batch {batch_id} is being canceled.",
+            path=("batchId",),
+            hint="It ends when what is in work has ended.",
         )
     return batch
 

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from graphql_api.enums import BatchStatus, RetryMode
+from graphql_api.enums import BatchStatus, CancelMode, RetryMode
 from graphql_api.idempotency import key_field
 from graphql_api.scalars import JSON
 from models.batch import Batch
@@ -62,6 +62,9 @@ class CancelBatchInput:
     """Input of cancelBatch."""
 
     batch_id: strawberry.ID = strawberry.field(description="The batch.")
+    mode: CancelMode = strawberry.field(
+        default=CancelMode.FORCE, description="What becomes of what is under way."
+    )
 
 
 @strawberry.input(description="A batch to be paused.")
@@ -118,7 +121,7 @@ class RetryBatchInput:
             return None if ids is None else frozenset(ids)
 
         return RetryChoice(
-            mode=self.mode,
+            mode=RetryMode(self.mode),
             tiers=None if self.tiers is None else frozenset(self.tiers),
             collection_ids=chosen(self.collection_ids),
             object_ids=chosen(self.object_ids),

@@ -23,6 +23,7 @@ from graphql_api.batches.payloads import (
 )
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
+from graphql_api.enums import CancelMode
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
 from graphql_api.scalars import BigInt
@@ -141,8 +142,9 @@ class BatchMutation:
         )
 
     @strawberry.mutation(
-        description="Stop a queued or running batch. Nothing is written after the answer; "
-        "what was committed stays. An ended batch answers as it is."
+        description="Stop a queued or running batch. By FORCE nothing is written after the answer; "
+        "SAFE lets what is under way end. What was committed stays. An ended batch answers as it "
+        "is."
     )
     async def cancel_batch(
         self,
@@ -151,7 +153,12 @@ class BatchMutation:
     ) -> CancelBatchPayload | None:
         """Cancel a batch."""
         try:
-            batch = await cancel_batch(info.context.stores, info.context.scope, input.batch_id)
+            batch = await cancel_batch(
+                info.context.stores,
+                info.context.scope,
+                input.batch_id,
+                mode=CancelMode(input.mode),
+            )
         except StrataError as error:
             return CancelBatchPayload(batch=None, user_errors=[user_error(error)])
         return CancelBatchPayload(batch=show_batch(batch), user_errors=[])

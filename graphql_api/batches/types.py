@@ -78,6 +78,16 @@ class Batch(Node):
             return None
         return Reason(code=found.code, message=found.message, since=DateTime(found.since))
 
+    @strawberry.field(
+        description="Its place, from 1, among the namespace's batches that wait to be taken; null "
+        "when it does not wait, or is paused."
+    )
+    async def queue_position(self, info: Info) -> int | None:
+        """Load the place."""
+        if self.model.status is not BatchStatus.QUEUED or self.model.hold is not None:
+            return None
+        return await info.context.loaders.queue_position_by_batch_id.load(self.id)
+
     @strawberry.field(description="Since when it is paused; null when it is not.")
     def paused_at(self) -> DateTime | None:
         """Show the pause."""

@@ -1,12 +1,20 @@
 """Mutations of batches on their way, as a client sees them."""
 
-import pytest
+from datetime import timedelta
+from typing import cast
 
-from models.states import BatchStatus
+import pytest
+import strawberry
+
+from graphql_api.batches.inputs import RetryBatchInput
+from models.states import BatchStatus, BlockStatus, Hold
+from models.stores import Stores
+from tests.factories import make_block, store
 from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
 from tests.graphql_api.batches import FAR_AWAY, run_batch
 from tests.graphql_api.calls import ERRORS, call, codes
+from workers.reopening import RetryMode
 
 SHOWN = "status pausedAt reason { code since }"
 
@@ -56,6 +64,38 @@ async def test_what_cannot_be_steered_says_why(
     assert codes(unknown) == [("NOT_FOUND", ["batchId"])]
 
 
+async def test_those_that_wait_know_their_place_by_one_call(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    waits = {"status": BatchStatus.QUEUED, "lease_until": FAR_AWAY}
+    first = await run_batch(namespace, **waits, turn_at=FAR_AWAY - timedelta(minutes=2))
+    second = await run_batch(namespace, **waits, turn_at=FAR_AWAY)
+    urgent = await run_batch(namespace, **waits, turn_at=FAR_AWAY - timedelta(minutes=3))
+    paused = await run_batch(namespace, **waits, hold=Hold.PAUSED)
+    running = await run_batch(namespace)
+
+    query = "{ batches(first: 9) { edges { node { id queuePosition } } } }"
+    edges = (await caller.data(query))["batches"]["edges"]
+
+    found = {edge["node"]["id"]: edge["node"]["queuePosition"] for edge in edges}
+    assert found == {urgent.id: 1, first.id: 2, second.id: 3, paused.id: None, running.id: None}
+
+
+async def test_a_safe_cancel_says_that_it_stops(
+    caller: GraphQL, stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    batch = await run_batch(namespace)
+    block = make_block(batch, status=BlockStatus.LEASED, lease_until=FAR_AWAY)
+    await store(block)
+    cancel = f"""mutation($id: ID!) {{
+      cancelBatch(input: {{batchId: $id, mode: SAFE}}) {{ batch {{ {SHOWN} }} {ERRORS} }} }}"""
+
+    shown = (await call(caller, cancel, id=batch.id))["batch"]
+
+    assert (shown["status"], shown["reason"]["code"]) == ("PROCESSING", "STOPPING")
+    assert shown["pausedAt"] is None
+
+
 async def test_a_deadline_is_shown_and_one_without_time_is_refused(
     caller: GraphQL, namespace: NamespaceOfTest
 ) -> None:
@@ -69,3 +109,10 @@ async def test_a_deadline_is_shown_and_one_without_time_is_refused(
 
     assert codes(refused) == [("INVALID_INPUT", ["deadlineSeconds"])]
     assert shown["batch"]["deadlineAt"].startswith("2100-01-01")
+
+
+def test_a_retry_of_all_reaches_the_workers_as_such() -> None:
+    """The schema hands enums over as plain strings, which are no member of theirs."""
+    asked = RetryBatchInput(batch_id=strawberry.ID("btc_1"), mode=cast("RetryMode", "ALL"))
+
+    assert asked.choice().mode is RetryMode.ALL

@@ -40,6 +40,29 @@ _HOLDS: Final = (
     ),
 )
 
+_STOPS: Final = (
+    Mutant(
+        "a safe cancel waits for a run that died",
+        (
+            Edit(
+                "models/holding.py",
+                '"$expr": {"$lt": ["$lease_until", "$$NOW"]},',
+                '"$expr": False,',
+            ),
+        ),
+        (f"{_STEERING}::test_a_safe_cancel_does_not_wait_for_a_run_that_died",),
+    ),
+    Mutant(
+        "a batch that is being stopped is never looked at",
+        (
+            Edit(
+                "models/batch.py", '            {"status": live, "hold": str(Hold.STOPPING)},\n', ""
+            ),
+        ),
+        (f"{_STEERING}::test_a_safe_cancel_does_not_wait_for_a_run_that_died",),
+    ),
+)
+
 _ORDER: Final = (
     Mutant(
         "a priority counts more than any wait",
@@ -127,4 +150,4 @@ _LIMITS: Final = (
     ),
 )
 
-STEERING: Final = (*_HOLDS, *_ORDER, *_LIMITS)
+STEERING: Final = (*_HOLDS, *_STOPS, *_ORDER, *_LIMITS)

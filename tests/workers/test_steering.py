@@ -6,15 +6,19 @@ from functools import partial
 import pytest
 
 from models.batch import Batch
+from models.block import Block
 from models.ending import end_tasks
 from models.errors import IllegalTransition, InvalidInput, NotFound
 from models.schedule import Schedule, ScheduleRun
 from models.states import BatchStatus
+from models.stored import LONG_AGO
 from models.stores import Stores
 from tests.factories import make_batch, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.workers.jobs import GatedPools, Job, inline_engine, open_job, submit, with_engine
-from workers.batches import cancel_batch, reconcile
+from workers.batches import CancelMode, cancel_batch, reconcile
+from workers.reopening import RetryChoice
+from workers.retries import retry_batch
 from workers.steering import pause_batch, resume_batch, set_batch_priority
 from workers.submissions import submit_batch
 from workers.sweeps import sweep
@@ -171,6 +175,102 @@ async def test_a_priority_that_there_is_not_is_refused(
     await submit(stores, job)
     with pytest.raises(InvalidInput, match="-10 to 10"):
         await set_batch_priority(stores, job.scope, job.batch_id, priority)
+
+
+async def test_a_safe_cancel_lets_what_is_in_work_commit_and_nothing_else_begin(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    single = with_engine(stores, block_rows=1, blocks_in_flight=1)
+    job = await open_job(single, namespace.scope, objects=3, collections=2)
+    await submit(single, job)
+    async with inline_engine(single, gate) as engine:
+        await reconcile(single, engine, job.batch_id)
+        await gate.begun.wait()
+
+        asked = [
+            await cancel_batch(single, job.scope, job.batch_id, mode=CancelMode.SAFE)
+            for _ in range(2)
+        ]
+        stopping = [str(block.status) for block in await job.blocks()]
+        for change in (pause_batch, resume_batch):
+            with pytest.raises(IllegalTransition, match="is being canceled"):
+                await change(single, job.scope, job.batch_id)
+        await sweep(single, engine)
+        assert (await job.batch()).status == "PROCESSING"
+        gate.open.set()
+        ended = await swept_until(single, engine, job, "CANCELED")
+
+    assert asked[0].sequence == asked[1].sequence
+    assert asked[0].reason is not None
+    assert (asked[0].status, asked[0].reason.code) == ("PROCESSING", "STOPPING")
+    assert asked[0].blocks_open == 1
+    assert stopping == ["LEASED", *["CANCELED"] * 5]
+    assert [str(block.status) for block in await job.blocks()] == ["DONE", *["CANCELED"] * 5]
+    assert len(await job.documents()) == ended.counts.documents_written == 1
+    assert (ended.hold, ended.reason, ended.blocks_open) == (None, None, 0)
+    kinds = [kind for kind in await job.history() if kind != "tier.completed"]
+    assert kinds[-4:] == ["batch.stopping", "block.done", "batch.canceling", "batch.canceled"]
+
+    retried = await retry_batch(stores, job.scope, job.batch_id, RetryChoice())
+    assert retried.blocks == 5
+    async with inline_engine(stores) as engine:
+        again = await swept_until(stores, engine, job, "COMPLETED")
+    assert again.counts.documents_written == 6
+
+
+async def test_a_safe_cancel_does_not_wait_for_a_run_that_died(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    single = with_engine(stores, block_rows=1, blocks_in_flight=2)
+    job = await open_job(single, namespace.scope, objects=3)
+    await submit(single, job)
+    async with inline_engine(single, gate) as engine:
+        await reconcile(single, engine, job.batch_id)
+        await gate.begun.wait()
+        await pause_batch(single, job.scope, job.batch_id)
+        await cancel_batch(single, job.scope, job.batch_id, mode=CancelMode.SAFE)
+        await Block.get_pymongo_collection().update_many(
+            {"batch_id": job.batch_id}, {"$set": {"lease_until": LONG_AGO}}
+        )
+
+        await sweep(single, engine)
+
+        assert (await job.batch()).status == "CANCELED"
+        gate.open.set()  # it was not dead: it commits nothing all the same
+        await asyncio.wait(engine.runs, timeout=5)
+    assert await job.documents() == []
+
+
+@pytest.mark.parametrize("second", list(CancelMode))
+async def test_what_waits_is_canceled_at_once_in_either_mode(
+    stores: Stores, namespace: NamespaceOfTest, second: CancelMode
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit(stores, job)
+
+    canceled = await cancel_batch(stores, job.scope, job.batch_id, mode=CancelMode.SAFE)
+    again = await cancel_batch(stores, job.scope, job.batch_id, mode=second)
+
+    assert canceled.status == again.status == "CANCELED"
+    assert canceled.sequence == again.sequence
+
+
+async def test_force_ends_what_is_being_stopped_safely(
+    stores: Stores, namespace: NamespaceOfTest, gate: GatedPools
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit(stores, job)
+    async with inline_engine(stores, gate) as engine:
+        await reconcile(stores, engine, job.batch_id)
+        await gate.begun.wait()
+        await cancel_batch(stores, job.scope, job.batch_id, mode=CancelMode.SAFE)
+
+        forced = await cancel_batch(stores, job.scope, job.batch_id)
+        gate.open.set()
+        await end_tasks(*engine.runs)
+
+    assert forced.status == "CANCELED"
+    assert await job.documents() == []
 
 
 @pytest.mark.parametrize("status", sorted(set(BatchStatus) - {"QUEUED", "PROCESSING"}))
