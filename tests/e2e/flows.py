@@ -28,6 +28,7 @@ class Draft:
     batch_id: str
     collection_id: str
     object_ids: list[str]
+    bucket_id: str
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def draft_texts(api: GraphQL, texts: Sequence[str], *, extractor: str = "t
         drafted["createBatch"]["batch"]["id"],
         collection["createCollection"]["collection"]["id"],
         object_ids,
+        bucket_id,
     )
 
 

@@ -11,6 +11,7 @@ from models.embedded.servers import EmbeddedServers
 from models.embedded.sessions import MARK
 from models.vectors import VectorStore
 from tests.e2e.flows import (
+    Draft,
     await_end,
     draft_texts,
     open_api,
@@ -22,6 +23,7 @@ from tests.fixtures.stack import GraphQL, Stack
 from tests.fixtures.stores import NamespaceOfTest
 
 pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(180)]
+GRACE_SECONDS = 15  # until who is asked to end is ended
 TEXTS = [f"Text number {n}: " + "some words to be embedded, " * (n % 40) for n in range(600)]
 
 
@@ -58,6 +60,38 @@ async def test_s1_a_batch_survives_the_death_of_worker_engine_and_its_processes_
         documents = await read_documents(api, draft.collection_id)
         assert sorted(one["objectId"] for one in documents) == sorted(draft.object_ids)
         assert await stack_vectors.count(draft.collection_id) == len(TEXTS)
+
+
+async def test_s12_processes_are_replaced_by_sigterm_while_batches_run(
+    stack: Stack, namespace: NamespaceOfTest
+) -> None:
+    async with open_api(stack, namespace) as api:
+        draft = await draft_texts(api, TEXTS[:10])
+        batches = [draft.batch_id, *[await _again(api, draft) for _ in range(19)]]
+        for batch_id in batches:
+            await api.data(operation("submitBatch"), batchId=batch_id)
+
+        for name in ("worker", "engine", "worker"):
+            replaced = stack.processes[name]
+            begun = asyncio.get_running_loop().time()
+            replaced.stop()
+            assert asyncio.get_running_loop().time() - begun < GRACE_SECONDS
+            replaced.launch()
+        ended = [await await_end(api, batch_id) for batch_id in batches]
+
+        assert {batch["status"] for batch in ended} == {"COMPLETED"}
+        assert {batch["counts"]["rowsFailed"] for batch in ended} == {0}
+        documents = await read_documents(api, draft.collection_id)
+        assert sorted(one["objectId"] for one in documents) == sorted(draft.object_ids)
+
+
+async def _again(api: GraphQL, draft: Draft) -> str:
+    """Draft another batch of the same objects."""
+    made = await api.data(
+        operation("createBatch"), bucketId=draft.bucket_id, objectIds=draft.object_ids
+    )
+    batch_id: str = made["createBatch"]["batch"]["id"]
+    return batch_id
 
 
 async def _await_blocks(api: GraphQL, batch_id: str, blocks: int) -> None:
