@@ -1,9 +1,11 @@
 """Assembles the schema from its rooms; decides nothing else."""
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLEnumType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import merge_types
+from strawberry.types.enum import StrawberryEnumDefinition
 
 from graphql_api.admin.key_mutations import KeyMutation
 from graphql_api.admin.mutations import AdminMutation
@@ -101,6 +103,15 @@ def describe(schema: GraphQLSchema) -> None:
             kind.description = text
 
 
+def restore_members(schema: GraphQLSchema) -> None:
+    """Let arguments hold members of enums again: a sorted schema hands over their names as text."""
+    for kind in schema.type_map.values():
+        definition = kind.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        if isinstance(kind, GraphQLEnumType) and isinstance(definition, StrawberryEnumDefinition):
+            for value in kind.values.values():
+                value.value = definition.wrapped_cls(value.value)
+
+
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
@@ -109,5 +120,6 @@ schema = strawberry.Schema(
     config=StrawberryConfig(scalar_map=scalar_map(), sort_schema=True),
 )
 describe(schema._schema)
+restore_members(schema._schema)
 guard(schema._schema)
 record(schema._schema)

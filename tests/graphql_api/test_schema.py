@@ -1,6 +1,7 @@
 """The schema: committed as printed, described throughout, nullable where it must be."""
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 from graphql import (
@@ -47,6 +48,19 @@ def described(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
 
 def test_the_committed_schema_is_the_printed_one() -> None:
     assert SDL.read_text() == schema_text()
+
+
+def test_arguments_hold_members_of_enums() -> None:
+    kinds = [
+        kind
+        for kind in schema._schema.type_map.values()
+        if isinstance(kind, GraphQLEnumType) and not kind.name.startswith("__")
+    ]
+
+    assert len(kinds) > 10
+    for kind in kinds:
+        for name, value in kind.values.items():
+            assert isinstance(value.value, Enum), f"{kind.name}.{name} is {value.value!r}"
 
 
 def test_everything_has_a_description() -> None:
