@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -28,6 +30,7 @@ from tests.simulation.network import Network
 VECTOR: Final = VectorField(name="embedding", dimension=2)
 POISON: Final = "poison"  # fails its row for ever
 BUSY: Final = "busy"  # fails its row the first time
+_LABEL: Final = "words@v1"
 _STEP_SECONDS: Final = 4.0
 _FOR_EVER: Final = 1e6
 
@@ -73,12 +76,19 @@ class Words(Extractor):
         return Extraction(pa.Table.from_pylist(documents, schema=self.schema()), failures)
 
 
-CATALOG["words@v1"] = "tests.simulation.extractors:Words"
+@contextmanager
+def in_the_catalog() -> Iterator[None]:
+    """Let this process know the extractor for a while."""
+    CATALOG[_LABEL] = "tests.simulation.extractors:Words"
+    try:
+        yield
+    finally:
+        del CATALOG[_LABEL]
 
 
 def choose_words() -> ExtractorChoice:
     """Return a collection's choice of the extractor."""
-    parameters = parse_parameters("words@v1", {})
+    parameters = parse_parameters(_LABEL, {})
     return ExtractorChoice(
         name="words",
         version="v1",

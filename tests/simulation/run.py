@@ -21,7 +21,7 @@ from models.ports import simulate
 from models.stored import Stored
 from tests.simulation.checker import Checker
 from tests.simulation.errors import Violation
-from tests.simulation.extractors import Words
+from tests.simulation.extractors import Words, in_the_catalog
 from tests.simulation.loop import PROCESS, VirtualLoop, virtual_loop
 from tests.simulation.messages import Messages
 from tests.simulation.mongo.driver import MONGO, Mongo, build_indexes
@@ -68,7 +68,11 @@ def _simulate(seed: int, keeps: bool, faults: bool) -> Report:
     Words.met.clear()
     gc.disable()  # it would call finalizers at moments that no seed decides
     try:
-        with virtual_loop(chance) as loop, _listening(network := Network(loop, chance, keeps)):
+        with (
+            in_the_catalog(),
+            virtual_loop(chance) as loop,
+            _listening(network := Network(loop, chance, keeps)),
+        ):
             violation = None
             try:
                 loop.run_until_complete(_run(loop, network, chance, faults))

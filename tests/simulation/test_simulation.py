@@ -32,6 +32,7 @@ def test_no_promise_is_broken_by_some_seeds(some: list[str]) -> None:
     assert some[-1].startswith("10 seeds in ")
 
 
+@pytest.mark.long
 def test_a_seed_is_replayed_in_another_process(some: list[str]) -> None:
     (again, *_) = simulate("--seed", "7", "--digests").splitlines()
 
