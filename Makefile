@@ -21,7 +21,7 @@ test: $(INSTALLED) chromium  ## linters, types, and the tests over the real serv
 tests: $(INSTALLED) chromium
 	$(BIN)/pytest $(PYTEST) -m "not long"
 
-test-long: $(INSTALLED) chromium  ## the rest of it: tests that kill and restart whole processes
+test-long: $(INSTALLED) chromium  ## the rest of it: what takes long, and kills and restarts whole processes
 	$(BIN)/pytest $(PYTEST) -m long
 
 check: $(INSTALLED)  ## linters, types, import contracts, schema, page of extractors

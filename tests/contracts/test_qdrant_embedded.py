@@ -201,6 +201,7 @@ async def test_index_is_built_when_writes_pause(client: AsyncQdrantClient, eager
     assert after.indexed_vectors_count == after.points_count == 3_000
 
 
+@pytest.mark.long
 async def test_writers_go_on_during_an_index_build(
     client: AsyncQdrantClient, qdrant_server: QdrantServer, eager: str
 ) -> None:

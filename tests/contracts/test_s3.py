@@ -1165,6 +1165,7 @@ async def test_a_body_cut_off_leaves_no_file(server: FrontServer) -> None:
             await s3.get_object(Bucket="kept", Key="a")
 
 
+@pytest.mark.long
 async def test_ten_thousand_keys_are_listed(server: FrontServer) -> None:
     async with server.endpoint.client() as s3:
         await s3.create_bucket(Bucket="large")

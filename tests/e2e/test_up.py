@@ -22,7 +22,7 @@ import pytest
 
 from models.embedded.loopback import free_port
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 STOP_SECONDS = 15
 DOCUMENTS = """query($id: ID!, $after: String) {
   documents(collectionId: $id, first: 100, after: $after) {

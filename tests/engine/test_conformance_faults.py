@@ -160,6 +160,7 @@ def pytest_run(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50)
 
 
+@pytest.mark.long
 def test_the_kit_is_run_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_other(): assert False")
     parameters = '{"vector_dimension": 3}'

@@ -160,6 +160,7 @@ async def test_a_plan_counts_the_same_and_writes_nothing(
     assert not await Block.get_pymongo_collection().find_one({"batch_id": batch.id})
 
 
+@pytest.mark.long
 async def test_memory_does_not_grow_with_the_objects(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:

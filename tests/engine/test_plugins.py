@@ -150,6 +150,7 @@ async def test_a_plugin_taken_away_fails_its_rows_readably(
     assert ended.blocks_open == 0
 
 
+@pytest.mark.long
 def test_every_entrance_allows_what_the_settings_name() -> None:
     program = """
 import workers.main

@@ -182,6 +182,7 @@ def in_a_process(endpoints: Endpoints, data: Path, *arguments: str) -> tuple[int
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_the_command_rebuilds_a_namespace_and_says_so(
     stores: Stores,

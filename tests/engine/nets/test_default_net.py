@@ -28,7 +28,7 @@ def test_says_its_size(net: Net) -> None:
     assert net_dimension(DEFAULT_NET) == net.dimension
 
 
-@pytest.mark.parametrize("budget", [1, 64, 512, 100_000])
+@pytest.mark.parametrize("budget", [1, 64, 512, pytest.param(100_000, marks=pytest.mark.long)])
 def test_order_and_vectors_do_not_depend_on_the_batches(
     net: Net, reference_texts: list[str], reference_vectors: Vectors, budget: int
 ) -> None:
