@@ -128,7 +128,6 @@ def counted(damage: Damage) -> float:
     return value
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
 async def test_the_sweep_alone_ends_a_batch_that_was_harmed(
     impatient: Stores, namespace: NamespaceOfTest, harm: Harm
