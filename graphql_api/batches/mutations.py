@@ -23,7 +23,6 @@ from graphql_api.batches.payloads import (
 )
 from graphql_api.batches.types import show_batch
 from graphql_api.context import Info
-from graphql_api.enums import CancelMode
 from graphql_api.errors import user_error
 from graphql_api.idempotency import once_only
 from graphql_api.scalars import BigInt
@@ -157,7 +156,7 @@ class BatchMutation:
                 info.context.stores,
                 info.context.scope,
                 input.batch_id,
-                mode=CancelMode(input.mode),
+                mode=input.mode,
             )
         except StrataError as error:
             return CancelBatchPayload(batch=None, user_errors=[user_error(error)])

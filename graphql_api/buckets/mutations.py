@@ -26,7 +26,7 @@ from models.bucket import Bucket as BucketModel
 from models.errors import StrataError
 from workers.buckets import open_bucket, update_bucket
 from workers.deletions import delete_bucket
-from workers.intake import ErrorPolicy, require_distinct, write_objects
+from workers.intake import require_distinct, write_objects
 from workers.object_replay import recall_rows
 
 
@@ -105,7 +105,7 @@ class BucketMutation:
                     input.bucket_id,
                     drafts,
                     policy=input.policy,
-                    error_policy=ErrorPolicy(input.error_policy),
+                    error_policy=input.error_policy,
                     claim=claim,
                 ),
                 lambda made: recall_rows(scope, made["rows"]),

@@ -15,7 +15,7 @@ from graphql_api.objects.types import (
     show_updated,
 )
 from models.errors import StrataError
-from workers.intake import ErrorPolicy, require_distinct
+from workers.intake import require_distinct
 from workers.object_changes import delete_objects, update_objects
 from workers.object_replay import recall_rows
 
@@ -46,7 +46,7 @@ class ObjectMutation:
                     scope,
                     input.bucket_id,
                     [item.change() for item in input.objects],
-                    error_policy=ErrorPolicy(input.error_policy),
+                    error_policy=input.error_policy,
                     claim=claim,
                 ),
                 lambda made: recall_rows(scope, made["rows"]),
@@ -73,7 +73,7 @@ class ObjectMutation:
                     scope,
                     input.bucket_id,
                     ids,
-                    error_policy=ErrorPolicy(input.error_policy),
+                    error_policy=input.error_policy,
                     claim=claim,
                 ),
                 lambda made: recall_rows(scope, made["rows"]),

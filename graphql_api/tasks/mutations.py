@@ -12,7 +12,6 @@ from graphql_api.tasks.types import CancelTaskPayload, ImportObjectsPayload, sho
 from models.errors import StrataError
 from models.task import Task as TaskModel
 from workers.imports import begin_import, cancel_import
-from workers.intake import ErrorPolicy
 
 
 @strawberry.type
@@ -40,7 +39,7 @@ class TaskMutation:
                     input.bucket_id,
                     input.upload_id,
                     policy=input.policy,
-                    error_policy=ErrorPolicy(input.error_policy),
+                    error_policy=input.error_policy,
                     claim=claim,
                 ),
                 lambda made: scope.require(TaskModel, made["task_id"]),
