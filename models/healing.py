@@ -109,7 +109,7 @@ class _Mending:
             if any(states.get(one) not in BLOCK_LIVE for one in left):
                 states[block.id] = BlockStatus.CANCELED
                 await self._cancel(block)
-            elif set(left) != set(block.waits_for):
+            elif not left or set(left) != set(block.waits_for):
                 await self._wake(block, left)
 
     async def _states(self) -> dict[str, str]:
