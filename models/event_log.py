@@ -14,6 +14,7 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.events import STATUS_EVENTS, Entry, Event, parse_entry
+from models.failpoints import Failpoint, reach
 from models.stored import Stored, now
 
 _PLACED_AT_ONCE: Final = 500
@@ -26,6 +27,7 @@ class EventLog(Stored):
     position: int = 0
     rolled_up: int = 0  # up to which position; see `models.rollup`
     trimmed: int = 0  # up to which position entries may be missing
+    removed: int = 0  # up to which position they are
     trim_at: datetime = _LONG_AGO  # when somebody should look for old entries again
 
     class Settings:
@@ -169,12 +171,12 @@ async def trim_log(log: EventLog, *, before: datetime, kept_batch_ids: Sequence[
         sort=[("position", ASCENDING)],
     )
     last = log.position if newer is None else newer["position"] - 1
-    until = min(last, log.rolled_up)
-    if until <= log.trimmed:
+    until = max(min(last, log.rolled_up), log.trimmed)  # what was announced has to be done
+    if until <= log.removed:
         return 0
-    await EventLog.get_pymongo_collection().update_one(
-        {"_id": log.id}, {"$max": {"trimmed": until}}
-    )
+    logs = EventLog.get_pymongo_collection()
+    await logs.update_one({"_id": log.id}, {"$max": {"trimmed": until}})
+    await reach(Failpoint.LOG_TRIM_TOLD)
     removed = await events.delete_many(
         {
             "namespace_id": log.id,
@@ -183,4 +185,6 @@ async def trim_log(log: EventLog, *, before: datetime, kept_batch_ids: Sequence[
             "batch_id": {"$nin": list(kept_batch_ids)},
         }
     )
+    await reach(Failpoint.LOG_TRIMMED)
+    await logs.update_one({"_id": log.id}, {"$max": {"removed": until}})
     return int(removed.deleted_count)

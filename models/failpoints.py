@@ -19,6 +19,7 @@ class Failpoint(StrEnum):
     SUBMIT_FLATTENED = "submit.flattened"  # the manifest is on S3
     SUBMIT_BLOCKS_STORED = "submit.blocks_stored"  # and the blocks in MongoDB; the batch a draft
     BATCH_QUEUED = "batch.queued"  # nobody has been told
+    BATCH_FILLED = "batch.filled"  # a draft has more objects, who added them does not know
     BATCH_CLAIMED = "batch.claimed"  # the lease is ours, the engine has not heard of it
     BATCH_HANDED_OVER = "batch.handed_over"
     BATCH_JUDGED = "batch.judged"  # every block has ended, the batch is about to
@@ -34,6 +35,9 @@ class Failpoint(StrEnum):
     BLOCK_RELEASED = "block.released"
     BLOCK_FAILED = "block.failed"
     LOG_PLACED = "log.placed"  # entries have their place, their deliveries wait
+    LOG_TRIM_CLAIMED = "log.trim_claimed"  # nobody else looks for old entries for a while
+    LOG_TRIM_TOLD = "log.trim_told"  # readers know that entries may be missing; they are there
+    LOG_TRIMMED = "log.trimmed"  # they are gone, the log does not say so
     DELIVERY_BEGUN = "delivery.begun"  # the attempt is counted
     DELIVERY_SENT = "delivery.sent"  # the receiver has it, and we have no word of it
     DELIVERY_ENDED = "delivery.ended"
@@ -41,6 +45,13 @@ class Failpoint(StrEnum):
     TASK_CLAIMED = "task.claimed"
     TASK_MARKED = "task.marked"  # a step of it is done
     TASK_DONE = "task.done"  # all of it, and the task does not say so
+    OBJECTS_WRITTEN = "objects.written"  # nobody has been told
+    UPLOAD_CONFIRMED = "upload.confirmed"  # the client does not know
+    UPLOAD_DISCARDED = "upload.discarded"  # nothing may refer to it; its bytes are there
+    UPLOAD_EMPTIED = "upload.emptied"  # its bytes are gone, its record is there
+    LINES_SETTLED = "lines.settled"  # of an import, with the place after them
+    LINES_CHECKED = "lines.checked"  # all of them and none is wrong; none is written
+    NAMESPACE_EMPTIED = "namespace.emptied"  # its keys and itself are there
     POINTS_REBUILT = "points.rebuilt"  # the collection's signature is the earlier one
     SCHEDULE_MOVED_ON = "schedule.moved_on"  # its due runs are stored
     SCHEDULE_RUN_BEGUN = "schedule.run_begun"  # it is known what it takes

@@ -128,6 +128,7 @@ async def add_objects(
         return event, added
 
     event, added = await stores.database.transaction(work)
+    await reach(Failpoint.BATCH_FILLED)
     if event is not None:
         await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
     return await scope.require(Batch, batch_id), added

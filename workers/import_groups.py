@@ -7,6 +7,7 @@ from typing import Any, Final
 from models.bucket import Bucket, WritePolicy
 from models.database import Session
 from models.errors import Conflict, StaleTask
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import line_error_id
 from models.line_error import LineError
@@ -47,6 +48,7 @@ class LineGroup:
         """Take over the task as the transaction left it."""
         assert self._changed is not None  # the transaction was committed
         run, run.task = self._run, self._changed
+        await reach(Failpoint.LINES_SETTLED)
         await run.stores.bus.announce_task(run.task.namespace_id, run.task.id, run.task.sequence)
 
     async def _settle(self, answers: list[dict[str, Any]], session: Session) -> None:

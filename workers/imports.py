@@ -8,12 +8,14 @@ no line counts twice. REJECT_ALL reads the whole file first and writes only if n
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 from models.artifacts import upload_key
 from models.bucket import Bucket, WritePolicy
 from models.database import Session
-from models.errors import Conflict, InvalidInput, Permanent, StaleTask
+from models.errors import Conflict, InvalidInput
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.scope import Scope
@@ -84,6 +86,7 @@ async def begin_import(
         await (claim or Claim()).settle(session, task_id=task.id)
 
     await stores.database.transaction(accept)
+    await reach(Failpoint.TASK_ACCEPTED)
     await stores.bus.ring_tasks(task.id)
     return task
 
@@ -118,18 +121,8 @@ async def cancel_import(stores: Stores, scope: Scope, task_id: str) -> Task:
 
 
 async def import_objects_job(run: TaskRun) -> None:
-    """Import from where the last attempt came to; then the file may go."""
-    try:
-        await _import(run)
-    except StaleTask:
-        raise
-    except Permanent:
-        await discard_lent(run.task.id)
-        raise
-    await discard_lent(run.task.id)
-
-
-async def _import(run: TaskRun) -> None:
+    """Import from where the last attempt came to; when the task ends, the file may go."""
+    run.at_end = partial(discard_lent, run.task.id)
     bucket = await run.scope.require(Bucket, run.subject_id)
     error_policy = ErrorPolicy(run.task.parameters["error_policy"])
     if error_policy is ErrorPolicy.REJECT_ALL and run.task.progress.step != WRITE:
@@ -140,6 +133,7 @@ async def _import(run: TaskRun) -> None:
             run.message = f"{wrong} of {lines} lines are wrong; nothing was written."
             return
         await run.change({"counts": {}})
+        await reach(Failpoint.LINES_CHECKED)
         await run.mark(WRITE)
     await _read(run, bucket, WrittenLines)
     _judge(run)

@@ -17,6 +17,7 @@ from models.bucket import Bucket, WritePolicy
 from models.database import Session
 from models.errors import Conflict, InvalidInput, NameTaken, NotFound, StrataError
 from models.events import EventType
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.object import Blob, Object
 from models.scope import Scope
@@ -236,6 +237,7 @@ async def _write(
         else:
             for row, answer in zip(rows, answers, strict=True):
                 row.answer = answer
+            await reach(Failpoint.OBJECTS_WRITTEN)
             await stores.bus.announce_log(bucket.namespace_id)
             return
     raise Conflict("Others keep writing objects of the same keys.", hint="Try again.")

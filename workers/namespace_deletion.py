@@ -18,6 +18,7 @@ from models.collection import Collection
 from models.database import MODELS
 from models.errors import InUse, NotFound, Transient
 from models.event_log import EventLog
+from models.failpoints import Failpoint, reach
 from models.idempotency import IdempotentRequest
 from models.ids import new_id
 from models.namespace import Namespace
@@ -71,6 +72,7 @@ async def delete_namespace(stores: Stores, scope: Scope, *, force: bool = False)
         return Task.model_validate(known) if known else await _mark(session, scope.namespace_id)
 
     task = await stores.database.transaction(accept)
+    await reach(Failpoint.TASK_ACCEPTED)
     await stores.bus.ring_tasks(task.id)
     return task
 
@@ -105,6 +107,7 @@ async def delete_namespace_job(run: TaskRun) -> None:
     await _drop_vectors(run)
     await _delete_artifacts(run)
     await _delete_rows(run)
+    await reach(Failpoint.NAMESPACE_EMPTIED)
     if now() - run.task.created_at < WRITERS_GONE:
         raise Transient("Waits until nothing can be written to the namespace any more.")
     await drop_answers(run.stores.answers, run.task.namespace_id, CacheScope.NAMESPACE)

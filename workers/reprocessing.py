@@ -21,6 +21,7 @@ from models.errors import (
     StaleTask,
 )
 from models.events import Event
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
@@ -84,6 +85,7 @@ async def begin_reprocessing(
         return event
 
     event = await stores.database.transaction(work)
+    await reach(Failpoint.TASK_ACCEPTED)
     await stores.bus.announce(event.namespace_id, event.batch_id, event.sequence)
     await stores.bus.ring_tasks(task.id)
     return await scope.require(Batch, batch.id), task

@@ -8,6 +8,7 @@ from typing import Final
 
 from models.batch import Batch
 from models.event_log import EventLog, claim_trim, trim_log
+from models.failpoints import Failpoint, reach
 from models.namespace import Namespace
 from models.scope import Scope
 from models.states import FINAL
@@ -25,6 +26,7 @@ async def trim_logs(stores: Stores) -> int:
         log = await claim_trim(again_in=_AGAIN)
         if log is None:
             break
+        await reach(Failpoint.LOG_TRIM_CLAIMED)
         removed += await trim(log, days=await _days(log, stores.settings.worker.event_days))
     return removed
 

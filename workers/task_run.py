@@ -1,8 +1,9 @@
 """A task in the hands of one worker: what a job gets to report progress and to learn it lost."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from models.database import Session
 from models.errors import StaleTask
 from models.failpoints import Failpoint, reach
 from models.scope import Scope
@@ -19,6 +20,8 @@ class TaskRun:
         self.task = task
         self.outcome = BatchStatus.COMPLETED
         self.message: str | None = None  # why the outcome is another
+        # Written with the task's end, so that a job that runs again finds what it needs.
+        self.at_end: Callable[[Session], Awaitable[None]] | None = None
 
     @property
     def scope(self) -> Scope:
@@ -47,8 +50,31 @@ class TaskRun:
         self, values: Mapping[str, Any], *, lease_seconds: float | None = None
     ) -> None:
         """Write values of the task under our epoch; raises StaleTask."""
-        lease = lease_seconds or self.stores.settings.worker.lease_seconds
-        changed = await change_task(self.task, values, lease_seconds=lease)
+        lease = lease_seconds or self._lease_seconds
+        await self._take(await change_task(self.task, values, lease_seconds=lease))
+
+    async def end(self, values: Mapping[str, Any]) -> None:
+        """Write the last values, and in one with them what is to be done at the end.
+
+        Raises:
+            StaleTask: another worker has taken the task up.
+        """
+
+        async def work(session: Session) -> Task | None:
+            changed = await change_task(
+                self.task, values, lease_seconds=self._lease_seconds, session=session
+            )
+            if changed is not None and self.at_end is not None:
+                await self.at_end(session)
+            return changed
+
+        await self._take(await self.stores.database.transaction(work))
+
+    @property
+    def _lease_seconds(self) -> float:
+        return self.stores.settings.worker.lease_seconds
+
+    async def _take(self, changed: Task | None) -> None:
         if changed is None:
             raise StaleTask(f"Task {self.task.id} is no longer ours.")
         self.task = changed

@@ -105,5 +105,5 @@ async def _put_off(run: TaskRun, message: str) -> None:
 
 
 async def _end(run: TaskRun, status: BatchStatus, message: str | None) -> None:
-    await run.change({"status": str(status), "error_message": message, "finished_at": now()})
+    await run.end({"status": str(status), "error_message": message, "finished_at": now()})
     await run.stores.bus.mirror_task(run.task.id, run.task.model_dump_json(by_alias=True))

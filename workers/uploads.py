@@ -14,6 +14,7 @@ from models.artifacts import upload_key
 from models.bucket import Bucket
 from models.database import Session
 from models.errors import Conflict, InvalidInput, NotFound
+from models.failpoints import Failpoint, reach
 from models.idempotency import Claim
 from models.ids import new_id
 from models.object import Object
@@ -171,6 +172,7 @@ async def confirm_upload(stores: Stores, scope: Scope, upload_id: str) -> Upload
     await Upload.get_pymongo_collection().update_one(
         {"_id": upload.id, "status": str(UploadStatus.PENDING)}, {"$set": values}
     )
+    await reach(Failpoint.UPLOAD_CONFIRMED)
     confirmed = await scope.require(Upload, upload_id, path=("uploadId",))
     if confirmed.status is not UploadStatus.CONFIRMED:
         raise NotFound(f"No upload {upload_id!r} here.", path=("uploadId",))
@@ -236,8 +238,8 @@ async def lend_upload(session: Session, upload: Upload, task_id: str) -> None:
         )
 
 
-async def discard_lent(task_id: str, session: Session | None = None) -> None:
-    """Let the sweep take the file of an import that has ended."""
+async def discard_lent(task_id: str, session: Session) -> None:
+    """Let the sweep take the file of an import; belongs in the transaction that ends it."""
     await Upload.get_pymongo_collection().update_many(
         {"task_id": task_id}, {"$set": {"discard_at": now()}}, session=session
     )
@@ -265,6 +267,7 @@ async def sweep_uploads(stores: Stores) -> int:
         )
         if row is None:
             break
+        await reach(Failpoint.UPLOAD_DISCARDED)
         await _remove(stores, [Upload.model_validate(row)])
         swept += 1
     return swept
@@ -280,6 +283,7 @@ async def delete_uploads(stores: Stores, scope: Scope, bucket_id: str) -> int:
 async def _remove(stores: Stores, uploads: Sequence[Upload]) -> None:
     """Remove bytes first: a record without bytes is found again, bytes without one are not."""
     await stores.artifacts.delete_keys([_key(upload) for upload in uploads])
+    await reach(Failpoint.UPLOAD_EMPTIED)
     match: dict[str, Any] = {"_id": {"$in": [upload.id for upload in uploads]}}
     await Upload.get_pymongo_collection().delete_many(match)
 

@@ -61,10 +61,13 @@ class Scene:
         """Tell whether every batch has ended and everybody has been told."""
         batches = await self.batches()
         return (
-            bool(batches)
-            and all(one.status in FINAL for one in batches)
-            and not await self.scope.count(Event, {"position": 0})
-            and not await self.scope.count(Delivery, {"status": "PENDING"})
+            bool(batches) and all(one.status in FINAL for one in batches) and await self.all_told()
+        )
+
+    async def all_told(self) -> bool:
+        """Tell whether everybody has been told of everything."""
+        return not await self.scope.count(Event, {"position": 0}) and not await self.scope.count(
+            Delivery, {"status": "PENDING"}
         )
 
 

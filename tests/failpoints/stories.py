@@ -1,11 +1,9 @@
-"""The stories: what is done from a client's request to the last webhook, and where it may end.
+"""The stories of batches: what is done from a client's request to the last webhook.
 
 Each can be told again from its beginning, as a client repeats a request and a worker its sweep.
 """
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -19,23 +17,19 @@ from models.stored import now
 from models.task import Task
 from tests.failpoints.life import Life
 from tests.failpoints.scene import Artifacts, Scene, ask, over, submit
+from tests.failpoints.story import Story
 from workers.batches import cancel_batch
 from workers.deletions import delete_collection
 from workers.reopening import RetryChoice, RetryMode
 from workers.retries import replay_retry, retry_batch
 from workers.schedules import ScheduleDraft, open_schedule
 
-Tell = Callable[[Life, Scene], Awaitable[None]]
 _RUN: Final = (
     F.REQUEST_CLAIMED, F.SUBMIT_FLATTENED, F.SUBMIT_BLOCKS_STORED, F.BATCH_QUEUED,
     F.REQUEST_SETTLED, F.BATCH_CLAIMED, F.BATCH_HANDED_OVER, F.RUN_GOES_ON, F.BLOCK_CLAIMED,
     F.BLOCK_EXTRACTED, F.ARTIFACT_STORED, F.POINTS_STORED, F.BLOCK_COMMITTED, F.BATCH_JUDGED,
     F.BATCH_MOVED, F.LOG_PLACED, F.DELIVERY_BEGUN, F.DELIVERY_SENT, F.DELIVERY_ENDED,
 )  # fmt: skip
-
-
-async def nothing(life: Life, scene: Scene) -> None:
-    """Nothing has to come before."""
 
 
 async def run(life: Life, scene: Scene) -> None:
@@ -130,24 +124,7 @@ async def schedule(life: Life, scene: Scene) -> None:
     await life.work_until(done)
 
 
-@dataclass(frozen=True)
-class Story:
-    """A story, what comes before it without any crash, and where it may end."""
-
-    name: str
-    tell: Tell
-    firsts: tuple[F, ...]
-    seconds: tuple[F, ...] = ()  # of a pair, beside the firsts
-    before: Tell = nothing
-
-    @property
-    def pairs(self) -> list[tuple[F, F]]:
-        """Every two places where one process may end, and then the next."""
-        seconds = dict.fromkeys([*self.firsts, *self.seconds])
-        return [(first, second) for first in self.firsts for second in seconds]
-
-
-STORIES: Final = (
+BATCHES: Final = (
     Story("run", run, _RUN),
     Story("trouble", trouble, (F.BLOCK_RELEASED,), _RUN),
     Story("failure", failure, (F.BLOCK_FAILED, F.BATCH_REOPENED), _RUN),

@@ -15,15 +15,20 @@ from models.ids import new_id
 from models.scope import Scope
 from models.stores import Stores
 from tests.chaos.checker import RawStores
+from tests.failpoints.intake import INTAKE, INTAKE_VERDICTS
 from tests.failpoints.life import Life, let_leases_run_out
 from tests.failpoints.scene import Scene, set_scene
-from tests.failpoints.stories import STORIES, Story
+from tests.failpoints.stories import BATCHES
+from tests.failpoints.story import Story
+from tests.failpoints.upkeep import UPKEEP, UPKEEP_VERDICTS
 from tests.failpoints.verdicts import VERDICTS, Judge, rehearsed
 from tests.receiver import Receiver
 from workers.namespaces import open_namespace
 
 _EVERY: Final = 1 if os.environ.get("STRATA_TEST_PAIRS") == "all" else 17
 _ALWAYS: Final = {Failpoint.BATCH_CLAIMED, Failpoint.BLOCK_COMMITTED, Failpoint.DELIVERY_SENT}
+STORIES: Final = (*BATCHES, *INTAKE, *UPKEEP)
+_VERDICTS: Final = {**VERDICTS, **INTAKE_VERDICTS, **UPKEEP_VERDICTS}
 SINGLES: Final = [(story, (point,)) for story in STORIES for point in story.firsts]
 PAIRS: Final = [(story, pair) for story in STORIES for pair in story.pairs][::_EVERY]
 
@@ -66,7 +71,7 @@ async def violations(
         for life in lives:
             await life.do(lambda living: story.tell(living, scene))
             await let_leases_run_out()
-        return [life.died for life in lives], await VERDICTS[story.name](judge, scene)
+        return [life.died for life in lives], await _VERDICTS[story.name](judge, scene)
     finally:
         for life in lives:
             await life.bury()

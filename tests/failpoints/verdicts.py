@@ -61,17 +61,23 @@ async def completed(judge: Judge, scene: Scene) -> list[str]:
     nobody = Subscriber("", "", batch.id)  # the log is complete: who follows it sees all of it
     nobody.ranges = [(1, batch.sequence)]
     wrong = check_batch(judge.raw, batch.id, nobody, expected=judge.expected)
-    for collection in await scene.scope.all(Collection):
-        if collection.document_count != _WORDS:
-            wrong.append(f"{collection.name} counts {collection.document_count} documents")
-    return [*wrong, *await told(scene)]
+    return [*wrong, *await miscounted(scene), *await told(scene)]
+
+
+async def miscounted(scene: Scene) -> list[str]:
+    """Name the collections whose count is not that of a batch's documents."""
+    return [
+        f"{one.name} counts {one.document_count} documents"
+        for one in await scene.scope.all(Collection)
+        if one.document_count != _WORDS
+    ]
 
 
 async def completed_when_retried(judge: Judge, scene: Scene) -> list[str]:
     """The same after one failure and one retry."""
     wrong = await completed(judge, scene)
     retries = [batch.retries for batch in await scene.batches()]
-    return [*(one for one in wrong if one != _RETRIED), *_unlike("retries", retries, [1])]
+    return [*(one for one in wrong if one != _RETRIED), *unlike("retries", retries, [1])]
 
 
 async def canceled(judge: Judge, scene: Scene) -> list[str]:
@@ -82,10 +88,10 @@ async def canceled(judge: Judge, scene: Scene) -> list[str]:
     blocks = judge.raw.mongo.blocks.distinct("status", {"batch_id": batch.id})
     documents = judge.raw.mongo.documents.count_documents({"batch_id": batch.id})
     return [
-        *_unlike("status", batch.status, "CANCELED"),
-        *_unlike("ends", ends, ["batch.canceled"]),
-        *_unlike("blocks", blocks, ["CANCELED"]),
-        *_unlike("documents", documents, 0),
+        *unlike("status", batch.status, "CANCELED"),
+        *unlike("ends", ends, ["batch.canceled"]),
+        *unlike("blocks", blocks, ["CANCELED"]),
+        *unlike("documents", documents, 0),
         *await told(scene),
     ]
 
@@ -96,13 +102,13 @@ async def deleted(judge: Judge, scene: Scene) -> list[str]:
     tasks = await scene.scope.all(Task, {"type": "COLLECTION_DELETE"})
     blocks = {"collection_id": second.id, "output": {"$ne": None}}
     return [
-        *_unlike("tasks", [task.status for task in tasks], ["COMPLETED"]),
-        *_unlike("collections", [one.id for one in await scene.scope.all(Collection)], [first.id]),
-        *_unlike("documents", len(await scene.documents(second)), 0),
-        *_unlike("outputs", judge.raw.mongo.blocks.count_documents(blocks), 0),
-        *_unlike("points", await points_of(scene, second), 0),
-        *_unlike("documents beside it", len(await scene.documents(first)), _WORDS),
-        *_unlike("points beside it", await points_of(scene, first), _WORDS),
+        *unlike("tasks", [task.status for task in tasks], ["COMPLETED"]),
+        *unlike("collections", [one.id for one in await scene.scope.all(Collection)], [first.id]),
+        *unlike("documents", len(await scene.documents(second)), 0),
+        *unlike("outputs", judge.raw.mongo.blocks.count_documents(blocks), 0),
+        *unlike("points", await points_of(scene, second), 0),
+        *unlike("documents beside it", len(await scene.documents(first)), _WORDS),
+        *unlike("points beside it", await points_of(scene, first), _WORDS),
     ]
 
 
@@ -127,13 +133,14 @@ async def told(scene: Scene) -> list[str]:
             bodies[request.headers["webhook-id"]].add(request.body)
     states = {str(one.status) for one in await scene.scope.all(Delivery)}
     return [
-        *_unlike("events told", set(bodies), wanted),
-        *_unlike("bodies of one event", {len(one) for one in bodies.values()}, {1}),
-        *_unlike("deliveries", states, {"DELIVERED"}),
+        *unlike("events told", set(bodies), wanted),
+        *unlike("bodies of one event", {len(one) for one in bodies.values()}, {1}),
+        *unlike("deliveries", states, {"DELIVERED"}),
     ]
 
 
-def _unlike(what: str, found: Any, wanted: Any) -> list[str]:
+def unlike(what: str, found: Any, wanted: Any) -> list[str]:
+    """Say how something differs from what it must be; nothing when it does not."""
     return [] if found == wanted else [f"{what}: {found} instead of {wanted}"]
 
 

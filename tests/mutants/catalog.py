@@ -216,6 +216,27 @@ _OUTBOX: Final = (
     ),
 )
 
+_TASKS: Final = (
+    Mutant(
+        "an import gives its file away before its end is written down",
+        (
+            Edit(
+                "workers/tasks.py",
+                "        await JOBS[run.task.type](run)\n",
+                "        await JOBS[run.task.type](run)\n"
+                "        if run.at_end is not None:\n"
+                "            await run.stores.database.transaction(run.at_end)\n",
+            ),
+        ),
+        (f"{_FAILPOINTS}[import-task.done]",),
+    ),
+    Mutant(
+        "what was announced to be removed from a log is never removed after a crash",
+        (Edit("models/event_log.py", "if until <= log.removed:", "if until <= log.trimmed:"),),
+        (f"{_FAILPOINTS}[trim-log.trim_told]",),
+    ),
+)
+
 _WEBHOOKS: Final = (
     Mutant(
         "every request is signed alike",
@@ -442,5 +463,5 @@ _HEALS: Final = (
 )
 
 MUTANTS: Final = (
-    *_BLOCKS, *_BATCHES, *_OUTBOX, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING, *FACE,
+    *_BLOCKS, *_BATCHES, *_OUTBOX, *_TASKS, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING, *FACE,
 )  # fmt: skip
