@@ -1,15 +1,26 @@
 """A namespace with much work does not starve one with little."""
 
 import asyncio
+import itertools
+from collections.abc import Callable
 
 import pytest
 
 from engine.inline_pool import InlinePools
-from engine.slots import Slots
+from engine.slots import PRIORITY_SECONDS, Slots
 from models.batch import Batch
 from models.ids import new_id
+from models.stored import LONG_AGO
 from models.stores import Stores
-from tests.engine.batches import make_run, reread, submitted, texts_in, with_engine, words_of
+from tests.engine.batches import (
+    blocks_of,
+    make_run,
+    reread,
+    submitted,
+    texts_in,
+    with_engine,
+    words_of,
+)
 from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 from workers.namespaces import open_namespace
@@ -66,19 +77,18 @@ async def test_priority_buys_nothing_from_a_namespace_that_holds_less() -> None:
 async def test_the_least_urgent_is_overtaken_for_so_long_and_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("engine.slots.PRIORITY_SECONDS", 0.01)
+    clock = itertools.count(0.0, PRIORITY_SECONDS)  # later by so much at each look; no await below
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: next(clock))
     slots = Slots(1)
     slots.ask("a", 10)
     least, overtaken = slots.ask("a", -10), 0
 
-    async with asyncio.timeout(5):
-        while not least.done():
-            slots.ask("a", 10)
-            slots.give_back("a")
-            overtaken += 1
-            await asyncio.sleep(0.01)
+    while not least.done() and overtaken < 100:
+        slots.ask("a", 10)
+        slots.give_back("a")
+        overtaken += 1
 
-    assert overtaken > 5
+    assert overtaken == 20
 
 
 async def test_what_is_withdrawn_takes_nothing_away() -> None:
@@ -120,29 +130,48 @@ async def test_s24_a_namespace_with_many_batches_does_not_starve_another(
 async def test_the_blocks_of_the_more_urgent_batch_begin_first(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
-    single = with_engine(stores, block_rows=1, lease_seconds=0.2)
-    # Many blocks: some begin before the other run has heard of its priority.
-    usual, made_urgent = [await _batch(single, namespace.id, blocks=16) for _ in range(2)]
-    slots = Slots(1)
+    single = with_engine(stores, block_rows=1, lease_seconds=2)
+    usual, made_urgent = [await _batch(single, namespace.id) for _ in range(2)]
+    slots = _WatchedSlots(1)
+    slots.ask(namespace.id)
 
-    run = asyncio.create_task((await make_run(single, usual, inline, slots)).run())
-    other = asyncio.create_task((await make_run(single, made_urgent, inline, slots)).run())
     async with asyncio.timeout(40):
-        while not await _done([usual]):
-            await asyncio.sleep(0)
+        runs = [asyncio.create_task((await make_run(single, usual, inline, slots)).run())]
+        await _until(lambda: len(slots.asked) == 2)  # the usual one has waited longer
+        runs.append(asyncio.create_task((await make_run(single, made_urgent, inline, slots)).run()))
+        await _until(lambda: len(slots.asked) == 3)
         await set_batch_priority(single, namespace.scope, made_urgent.id, 10)
-        await other
-        left = (await reread(usual)).blocks_open
-        await run
+        await _until(lambda: slots.asked[-1] == 10)
+        slots.give_back(namespace.id)
+        await asyncio.gather(*runs)
 
-    assert left >= 2  # in turns there would be at most one block left to begin
-    assert await _done([usual, made_urgent]) == 32
+    blocks = [*await blocks_of(usual), *await blocks_of(made_urgent)]
+    begun = sorted((one.started_at or LONG_AGO, one.batch_id) for one in blocks)
+    assert [batch_id for _, batch_id in begun] == [made_urgent.id] * 4 + [usual.id] * 4
 
 
-async def _batch(stores: Stores, namespace_id: str, *, blocks: int = 4) -> Batch:
-    """Return a claimed batch of so many blocks."""
+class _WatchedSlots(Slots):
+    """Remembers with which priority each slot was asked for."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total)
+        self.asked: list[int] = []
+
+    def ask(self, namespace_id: str, priority: int = 0) -> "asyncio.Future[None]":
+        """Ask as usual."""
+        self.asked.append(priority)
+        return super().ask(namespace_id, priority)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+async def _batch(stores: Stores, namespace_id: str) -> Batch:
+    """Return a claimed batch of four blocks."""
     bucket = make_bucket(namespace_id)
-    return await submitted(stores, bucket, texts_in(bucket, ["a"] * blocks), words_of(bucket))
+    return await submitted(stores, bucket, texts_in(bucket, ["a"] * 4), words_of(bucket))
 
 
 async def _done(batches: list[Batch]) -> int:
