@@ -149,7 +149,7 @@ class Page:
             raise BrowserError(_exception_text(failure))
         return answer["result"].get("value")
 
-    async def wait_for(self, condition: str, seconds: float = 10) -> Any:
+    async def wait_for(self, condition: str, seconds: float = 20) -> Any:
         """Return the first truthy value of the expression, or true for an element."""
         script = f"Promise.resolve({condition}).then((v) => v instanceof Node || v)"
         deadline = time.monotonic() + seconds

@@ -47,8 +47,8 @@ def test_a_heading_of_several_lines_begins_with_its_first() -> None:
 )
 def test_takes_time_in_proportion_to_the_text(line: str) -> None:
     text = line * 30_000
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert sum(1 for _ in find_headings(text)) <= 30_000
 
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -80,7 +80,7 @@ async def test_time_is_cut_into_hours_or_days(stores: Stores, namespace: Namespa
     await roll_up_to_the_end(stores, namespace.id)
     hour = (await ask(namespace, interval=Interval.HOUR))[0].time
 
-    (day,) = {row.time for row in await ask(namespace, interval=Interval.DAY)}
+    day = (await ask(namespace, interval=Interval.DAY))[0].time
 
     assert (hour.minute, day.hour, day.date()) == (0, 0, hour.date())
     before = Question(SINCE, hour.replace(minute=0))

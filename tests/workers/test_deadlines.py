@@ -62,7 +62,7 @@ async def test_a_batch_that_is_late_fails_and_what_is_in_work_cannot_commit(
         await sweep(single, engine)
         late = await job.batch()
         gate.open.set()
-        await asyncio.wait(engine.runs, timeout=5)
+        await asyncio.wait(engine.runs, timeout=20)
 
     assert late.status == "FAILED"
     assert late.reason is not None

@@ -138,7 +138,7 @@ async def test_a_listener_publishes_as_soon_as_it_is_rung(
         listening = asyncio.create_task(listen_to_log(stores, Readers()))
         try:
             await open_bucket_with_object(stores, namespace)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while not await listener.wait(0.5):
                     await stores.bus.announce_log(namespace.id)
         finally:

@@ -61,7 +61,7 @@ async def test_s4_a_stale_run_commits_nothing_that_can_be_read(
     held = Held(stores)
     async with inline_engine(stores, held) as stale, inline_engine(stores) as fresh:
         await reconcile(stores, stale, job.batch_id)
-        await asyncio.wait_for(held.begun.wait(), 10)
+        await asyncio.wait_for(held.begun.wait(), 20)
         await lapse(job)
 
         # Another worker takes over, and the block with it.
@@ -95,10 +95,10 @@ async def test_s4_a_stale_run_that_commits_first_is_refused_as_well(
     held, slow = Held(stores), Held(stores)
     async with inline_engine(stores, held) as stale, inline_engine(stores, slow) as fresh:
         await reconcile(stores, stale, job.batch_id)
-        await asyncio.wait_for(held.begun.wait(), 10)
+        await asyncio.wait_for(held.begun.wait(), 20)
         await lapse(job)
         await reconcile(stores, fresh, job.batch_id)
-        await asyncio.wait_for(slow.begun.wait(), 10)
+        await asyncio.wait_for(slow.begun.wait(), 20)
 
         held.go.set()
         await asyncio.wait_for(asyncio.gather(*stale.runs, return_exceptions=True), 20)
@@ -128,7 +128,7 @@ async def test_s9_a_stale_run_is_refused_in_its_very_last_step(
     held = before(stores, "database", "transaction", hold)
     async with inline_engine(held) as stale, inline_engine(stores) as fresh:
         await reconcile(stores, stale, job.batch_id)
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), 20)
         await lapse(job)
         await reconcile(stores, fresh, job.batch_id)
         await asyncio.wait_for(asyncio.gather(*fresh.runs), 20)

@@ -110,7 +110,7 @@ HARMS: dict[Harm, tuple[Damage, str]] = {
 
 
 async def sweep_to_an_end(stores: Stores, engine: InlineEngine, job: Job) -> Batch:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while (batch := await job.batch()).finished_at is None:
             await sweep(stores, engine)
             await asyncio.sleep(0.02)

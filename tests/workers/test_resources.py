@@ -62,7 +62,7 @@ async def booted(settings: Settings) -> AsyncIterator[None]:
 
 
 async def until_open() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             with suppress(StoreUnavailable):
                 resources.resources()

@@ -51,7 +51,7 @@ async def test_a_pause_lets_the_block_in_work_commit_and_begins_no_other(
 
         paused = await pause_batch(single, job.scope, job.batch_id)
         gate.open.set()
-        done, _ = await asyncio.wait(engine.runs, timeout=10)  # it puts the batch down
+        done, _ = await asyncio.wait(engine.runs, timeout=20)  # it puts the batch down
 
         assert done
         assert (paused.status, paused.reason and paused.reason.code) == ("PROCESSING", "PAUSED")
@@ -237,7 +237,7 @@ async def test_a_safe_cancel_does_not_wait_for_a_run_that_died(
 
         assert (await job.batch()).status == "CANCELED"
         gate.open.set()  # it was not dead: it commits nothing all the same
-        await asyncio.wait(engine.runs, timeout=5)
+        await asyncio.wait(engine.runs, timeout=20)
     assert await job.documents() == []
 
 

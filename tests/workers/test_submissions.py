@@ -396,7 +396,7 @@ async def test_s17_a_submit_needs_no_redis(stores: Stores, namespace: NamespaceO
     job = await open_job(stores, namespace.scope)
     bus = Bus(RedisSettings(url="redis://127.0.0.1:1/0"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         answer = await submit(replace(stores, bus=bus), job)
 
     await bus.close()

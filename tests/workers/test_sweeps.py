@@ -110,7 +110,7 @@ async def test_a_doorbell_is_quicker_than_the_sweep(
     async with inline_engine(stores) as engine:
         listening = asyncio.create_task(listen(stores, engine))
         channel = stores.bus.work_channel
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not dict(await stores.bus.redis.pubsub_numsub(channel)).get(channel):
                 await asyncio.sleep(0.01)
             await submit(stores, job)

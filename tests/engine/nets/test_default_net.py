@@ -80,9 +80,9 @@ def test_what_progress_raises_stops_the_work(net: Net) -> None:
     ids=range(11),
 )
 def test_any_text_has_a_defined_vector_in_bounded_time(net: Net, odd: str, same_as: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     vectors = net.embed([odd, same_as])
-    took = time.perf_counter() - started
+    took = time.process_time() - started
 
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)
     assert float(vectors[0] @ vectors[1]) == pytest.approx(1, abs=1e-5)

@@ -62,7 +62,7 @@ def test_watcher_hands_on_sigterm_and_exit_code(parents: list["subprocess.Popen[
 
     child.terminate()
 
-    assert child.wait(10) == 7
+    assert child.wait(30) == 7
     os.close(watched)
     os.close(ours)
 
@@ -81,7 +81,7 @@ def test_watcher_kills_who_does_not_listen(
 
 def test_refuses_to_start_for_a_parent_that_is_gone() -> None:
     with _launch("-1", "print('started')", parent=1) as child:
-        said = child.communicate(timeout=10)[0]
+        said = child.communicate(timeout=30)[0]
 
     assert child.returncode != 0
     assert said == ""
@@ -91,7 +91,7 @@ def test_child_gets_the_default_sigpipe(parents: list["subprocess.Popen[str]"]) 
     shows = ["/bin/sh", "-c", "kill -PIPE $$; echo ignored"]
     command = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), "-1", *shows]
 
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     assert ended.returncode == -signal.SIGPIPE
     assert ended.stdout == ""
