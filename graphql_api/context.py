@@ -78,7 +78,7 @@ class Context:
     def loaders(self) -> Loaders:
         """This operation's loaders."""
         if self._loaders is None:
-            self._loaders = Loaders(self.scope)
+            self._loaders = Loaders(self.scope, self.stores.settings)
         return self._loaders
 
     @property

@@ -1,5 +1,6 @@
 """Loaders: one database call for all items of a kind that an operation asks for."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from models.events import Event, read_transitions_of
 from models.object import Object, count_objects
 from models.quotas import count_in_work
 from models.scope import Scope
+from models.settings import Settings
 from models.stored import Namespaced
 from models.task import Task
 from models.turns import read_positions
 from models.vitals import BlockGroup, read_block_groups
+from workers.outlook.estimates import Estimate, estimate_batches
 
 M = TypeVar("M", bound=Namespaced)
 Submission = tuple[str, str]  # of a batch: which submit attempt counts
@@ -27,7 +30,7 @@ Sums = dict[str, Any]
 class Loaders:
     """Loaders of one operation, named WhatByKey."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, settings: Settings) -> None:
         self.bucket_by_id = _by_id(scope, Bucket)
         self.collection_by_id = _by_id(scope, Collection)
         self.batch_by_id = _by_id(scope, Batch)
@@ -47,6 +50,9 @@ class Loaders:
             partial(_group_blocks, scope)
         )
         self.blocks_in_work_by_namespace_id: DataLoader[str, int] = DataLoader(_count_in_work)
+        self.estimate_by_batch_id: DataLoader[str, Estimate] = DataLoader(
+            partial(_estimate, scope, settings, self.block_groups_by_submission)
+        )
 
 
 def _by_id(scope: Scope, model: type[M]) -> DataLoader[str, M | None]:
@@ -85,3 +91,17 @@ async def _group_blocks(scope: Scope, submissions: list[Submission]) -> list[lis
 async def _count_in_work(namespace_ids: list[str]) -> list[int]:
     """Count for each; an operation sees one namespace."""
     return [await count_in_work(None, one) for one in namespace_ids]
+
+
+async def _estimate(
+    scope: Scope,
+    settings: Settings,
+    groups: DataLoader[Submission, list[BlockGroup]],
+    batch_ids: list[str],
+) -> list[Estimate]:
+    async def read_groups(submissions: Sequence[Submission]) -> dict[str, list[BlockGroup]]:
+        found = await groups.load_many(submissions)
+        return {batch_id: one for (batch_id, _), one in zip(submissions, found, strict=True)}
+
+    known = await estimate_batches(settings, scope, read_groups)
+    return [known.get(batch_id, Estimate()) for batch_id in batch_ids]

@@ -12,6 +12,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.batch import Batch, change_batch
 from models.events import Event, EventType
+from models.scope import Scope
 from models.states import HOLDABLE, BatchStatus
 
 PRIORITY_SECONDS: Final = 600  # by which a level of priority outdoes having waited
@@ -43,6 +44,16 @@ async def set_priority(session: AsyncClientSession, batch_id: str, priority: int
         },
         EventType.BATCH_PRIORITY_SET,
         {"priority": priority, "before": batch.priority},
+    )
+
+
+async def read_live(scope: Scope, *, limit: int) -> list[Batch]:
+    """Return batches that are under way or wait to be taken: the former first, each by turn."""
+    return await scope.find_sorted(
+        Batch,
+        {"status": {"$in": sorted(HOLDABLE)}},
+        sort=[("status", 1), ("turn_at", 1), ("_id", 1)],
+        limit=limit,
     )
 
 

@@ -29,6 +29,8 @@ class BlockGroup:
     status: BlockStatus
     blocks: int
     tier: int = 0
+    rows: int = 0  # as far as they are known
+    unsized: int = 0  # blocks whose rows are not
     rows_failed: int = 0
     rows_skipped: int = 0
     rows_succeeded: int = 0
@@ -37,11 +39,13 @@ class BlockGroup:
     lapsed: int = 0  # leases that are over
     deferred: int = 0  # not due yet
     due_at: datetime | None = None  # the first of them
+    due_last: datetime | None = None
     lease_until: datetime | None = None  # the first to end
     began_first: datetime | None = None
     began_last: datetime | None = None
     finished_at: datetime | None = None  # the last
     busy_seconds: float = 0.0
+    running_seconds: float = 0.0  # of those that somebody works on, so far
     extractor: str | None = None  # of what failed
     message: str | None = None  # one of theirs
 
@@ -84,10 +88,14 @@ _IF = {
 }
 _LAPSED = {"$and": [_IF["leased"], {"$lt": ["$lease_until", "$$NOW"]}]}
 _DEFERRED = {"$and": [_IF["ready"], {"$gt": ["$not_before", "$$NOW"]}]}
+_AT_WORK = {"$and": [_IF["leased"], {"$gte": ["$lease_until", "$$NOW"]}]}
 _SPENT = {"$subtract": ["$finished_at", "$started_at"]}  # milliseconds; null while it runs
+_RUNNING = {"$subtract": ["$$NOW", "$started_at"]}
 _SUMS: Final[Mapping[str, Any]] = {
     "blocks": {"$sum": 1},
     "tier": {"$min": "$tier"},
+    "rows": {"$sum": "$rows"},
+    "unsized": {"$sum": {"$cond": [{"$isNumber": "$rows"}, 0, 1]}},
     "rows_failed": {"$sum": "$counts.rows_failed"},
     "rows_skipped": {"$sum": "$counts.rows_skipped"},
     "rows_succeeded": {"$sum": "$counts.rows_succeeded"},
@@ -96,11 +104,13 @@ _SUMS: Final[Mapping[str, Any]] = {
     "lapsed": {"$sum": {"$cond": [_LAPSED, 1, 0]}},
     "deferred": {"$sum": {"$cond": [_DEFERRED, 1, 0]}},
     "due_at": {"$min": {"$cond": [_DEFERRED, "$not_before", None]}},
+    "due_last": {"$max": {"$cond": [_DEFERRED, "$not_before", None]}},
     "lease_until": {"$min": {"$cond": [_IF["leased"], "$lease_until", None]}},
     "began_first": {"$min": "$started_at"},
     "began_last": {"$max": "$started_at"},
     "finished_at": {"$max": "$finished_at"},
     "busy_seconds": {"$sum": {"$divide": [_SPENT, 1000]}},
+    "running_seconds": {"$sum": {"$cond": [_AT_WORK, {"$divide": [_RUNNING, 1000]}, 0]}},
     "extractor": {"$max": "$failure.extractor"},
     "message": {"$max": "$error_message"},
 }

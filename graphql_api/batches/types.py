@@ -20,8 +20,9 @@ from graphql_api.tasks.types import Task, show_task
 from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
 from models.row_error import RowError as RowErrorModel
-from models.states import Hold
+from models.states import HOLDABLE, Hold
 from workers.diagnosis.judging import judge, open_case
+from workers.outlook.estimates import Estimate
 
 
 @strawberry.type(description="One Parquet file of the batch's manifest.")
@@ -87,6 +88,33 @@ class Batch(Node):
         if self.model.status is not BatchStatus.QUEUED or self.model.hold is not None:
             return None
         return await info.context.loaders.queue_position_by_batch_id.load(self.id)
+
+    @strawberry.field(
+        description="When it is likely to be taken, if it waits in the queue; or, if all that is "
+        "left of it waits for another attempt, when that is due. Else null, and null while nobody "
+        "takes batches up, or its turn depends on a batch whose end is not known, or more than "
+        "200 batches are before it."
+    )
+    async def estimated_start_at(self, info: Info) -> DateTime | None:
+        """Estimate the start."""
+        found = await self._estimate(info)
+        return None if found.start_at is None else DateTime(found.start_at)
+
+    @strawberry.field(
+        description="When it is likely to end, at the pace of its own blocks, of its collections "
+        "lately, or of their extractors in the namespace within seven days; it may be later than "
+        "`deadlineAt`. Null for a draft, one that is paused, canceling or ended, while nobody "
+        "works on it, and while an extractor that it needs has not been seen at work."
+    )
+    async def estimated_finish_at(self, info: Info) -> DateTime | None:
+        """Estimate the end."""
+        found = await self._estimate(info)
+        return None if found.finish_at is None else DateTime(found.finish_at)
+
+    async def _estimate(self, info: Info) -> Estimate:
+        if self.model.status not in HOLDABLE or self.model.hold is Hold.PAUSED:
+            return Estimate()
+        return await info.context.loaders.estimate_by_batch_id.load(self.id)
 
     @strawberry.field(description="Since when it is paused; null when it is not.")
     def paused_at(self) -> DateTime | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,8 +15,11 @@ from models.row_error import RowError
 from models.scope import Deployment, Scope
 from models.settings import Settings
 from models.states import BlockStatus
+from models.turns import read_positions
+from models.vitals import read_block_groups
 from workers.diagnosis.findings import Finding, Health, Severity, Value
 from workers.diagnosis.judging import Diagnosis, diagnose_batch
+from workers.outlook.estimates import Estimate, estimate_batches
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 _BAD = frozenset({Health.STUCK, Health.FAILING})
@@ -33,11 +37,15 @@ async def diagnose(settings: Settings, batch_id: str, console: Console) -> bool:
         batch = await Deployment().find(Batch, batch_id)
         scope = None if batch is None else Scope(batch.namespace_id)
         found = scope and await diagnose_batch(settings, scope, batch_id)
+        if not scope or not found:
+            raise NotFound(f"No batch {batch_id!r} in any namespace.")
+        read_groups = partial(read_block_groups, scope)
+        estimates = await estimate_batches(settings, scope, read_groups)
+        positions = await read_positions(scope.namespace_id)
     finally:
         await database.close()
-    if not found:
-        raise NotFound(f"No batch {batch_id!r} in any namespace.")
     print_diagnosis(found, console)
+    print_estimate(estimates.get(batch_id, Estimate()), positions.get(batch_id), console)
     return found.judgement.health not in _BAD
 
 
@@ -62,6 +70,18 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     if found.sample:
         console.print()
         console.print(_sample(found.sample))
+
+
+def print_estimate(estimate: Estimate, position: int | None, console: Console) -> None:
+    """Print a batch's place in the queue and its likely times, as far as they are known."""
+    told = {
+        "place in the queue": position,
+        "begins about": estimate.start_at,
+        "ends about": estimate.finish_at,
+    }
+    known = [f"{name}: {_value(value)}" for name, value in told.items() if value is not None]
+    if known:
+        console.print(f"[dim]{'; '.join(known)}[/]", soft_wrap=True)
 
 
 def _findings(findings: list[Finding]) -> Table:

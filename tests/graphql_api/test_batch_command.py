@@ -4,13 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from graphql_api.commands.diagnosis import print_diagnosis
+from graphql_api.commands.diagnosis import print_diagnosis, print_estimate
 from models.batch import Batch
 from models.embedded.endpoints import Endpoints
 from models.ids import new_id
@@ -19,6 +19,7 @@ from models.stores import Stores
 from tests.factories import make_batch, make_row_error, store
 from tests.fixtures.stores import NamespaceOfTest
 from workers.diagnosis.judging import diagnose_batch
+from workers.outlook.estimates import Estimate
 
 DEAD = "127.0.0.1:1"
 
@@ -71,6 +72,21 @@ async def test_prints_findings_and_failed_rows_as_tables(
 
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert [said for said in told_of(namespace) if said not in output] == []
+
+
+def test_prints_what_is_known_of_its_turn() -> None:
+    console = Console(file=StringIO(), width=200, highlight=False)
+    begins, ends = (datetime(2030, 1, 1, hour, tzinfo=UTC) for hour in (8, 9))
+
+    print_estimate(Estimate(), None, console)
+    print_estimate(Estimate(None, ends), None, console)
+    print_estimate(Estimate(begins, ends), 3, console)
+
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "ends about: 2030-01-01T09:00:00+00:00",
+        "place in the queue: 3; begins about: 2030-01-01T08:00:00+00:00; "
+        "ends about: 2030-01-01T09:00:00+00:00",
+    ]
 
 
 @pytest.mark.long

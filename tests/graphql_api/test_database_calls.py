@@ -8,8 +8,9 @@ import pytest
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 
 from models.ids import new_id
+from models.states import BatchStatus
 from models.stores import Stores
-from tests.factories import make_batch, make_bucket, store
+from tests.factories import make_batch, make_block, make_bucket, store
 from tests.fixtures.api import RunningApi, Socket
 from tests.fixtures.stack import GraphQL
 from tests.fixtures.stores import NamespaceOfTest
@@ -30,6 +31,7 @@ CASES = {
 }
 
 
+WAITING = RELATIONS % "health { state } queuePosition estimatedStartAt estimatedFinishAt"
 WATCH = "subscription { batchesChanged { changes { batch { name } } } }"
 
 
@@ -68,6 +70,24 @@ async def test_a_list_costs_as_many_calls_whatever_its_length(
 
     assert len(answer["batches"]["edges"]) == 40
     assert len(reads) == calls
+
+
+@pytest.mark.parametrize("length", [2, 60])
+async def test_estimates_cost_as_many_calls_whatever_the_length_of_the_queue(
+    caller: GraphQL, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Places, the blocks for health and estimates alike, the queue, paces, unknown collections."""
+    for _ in range(length):
+        batch = await run_batch(namespace, status=BatchStatus.QUEUED)
+        await store(make_block(batch))
+    await caller.data(WAITING)
+
+    with counted_reads(monkeypatch) as reads:
+        answer = await caller.data(WAITING)
+
+    nodes = [edge["node"] for edge in answer["batches"]["edges"]]
+    assert len([one for one in nodes if one["estimatedStartAt"] is not None]) == length
+    assert len(reads) == 6
 
 
 async def test_a_change_of_the_list_costs_as_many_calls_whoever_watches(

@@ -1,6 +1,6 @@
 """Mutations of batches on their way, as a client sees them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
@@ -8,6 +8,7 @@ import strawberry
 
 from graphql_api.batches.inputs import RetryBatchInput
 from models.states import BatchStatus, BlockStatus, Hold
+from models.stored import now
 from models.stores import Stores
 from tests.factories import make_block, store
 from tests.fixtures.stack import GraphQL
@@ -79,6 +80,29 @@ async def test_those_that_wait_know_their_place_by_one_call(
 
     found = {edge["node"]["id"]: edge["node"]["queuePosition"] for edge in edges}
     assert found == {urgent.id: 1, first.id: 2, second.id: 3, paused.id: None, running.id: None}
+
+
+async def test_those_that_wait_know_when_they_are_likely_to_begin_and_to_end(
+    caller: GraphQL, namespace: NamespaceOfTest
+) -> None:
+    running, paused = await run_batch(namespace), await run_batch(namespace, hold=Hold.PAUSED)
+    waits = await run_batch(namespace, status=BatchStatus.QUEUED)
+    hour = {"started_at": now() - timedelta(hours=2), "finished_at": now() - timedelta(hours=1)}
+    await store(make_block(running, collection_id="col_1", status=BlockStatus.DONE, **hour))
+    for batch in (running, paused, waits):
+        await store(make_block(batch, collection_id="col_1"))
+    query = "{ batches(first: 9) { edges { node { id estimatedStartAt estimatedFinishAt } } } }"
+
+    asked = now()
+    edges = (await caller.data(query))["batches"]["edges"]
+
+    nodes = {edge["node"].pop("id"): edge["node"] for edge in edges}
+    assert nodes[paused.id] == {"estimatedStartAt": None, "estimatedFinishAt": None}
+    assert nodes[running.id]["estimatedStartAt"] is None
+    ends = datetime.fromisoformat(nodes[running.id]["estimatedFinishAt"])
+    assert timedelta(0) <= ends - asked - timedelta(hours=1) < timedelta(minutes=1)
+    assert datetime.fromisoformat(nodes[waits.id]["estimatedStartAt"]) >= asked
+    assert nodes[waits.id]["estimatedFinishAt"] is None  # nothing was seen but in another batch
 
 
 async def test_a_safe_cancel_says_that_it_stops(

@@ -15,11 +15,13 @@ import {
   secondsBetween,
   since,
   statusPill,
+  until,
 } from "./format.js";
 import { BATCH, BATCH_EVENTS } from "./operations.js";
 import { rowErrorList } from "./row_errors.js";
 
 const TABLES_EVERY_MS = 1_200;
+const OUTLOOK_EVERY_MS = 5_000; // of a live batch that tells nothing: what is before it goes on
 
 export function openBatch(place, { api, notices }, id) {
   const head = make("div.batch-head");
@@ -27,17 +29,23 @@ export function openBatch(place, { api, notices }, id) {
   const health = diagnosisCard(api, notices, id);
   const rowErrors = rowErrorList(api, notices, id);
   let now = null;
+  let outlook = {};
   let stop = () => {};
   const back = make("a.back", { href: "#/batches" }, "← All batches");
   place.append(back, head, health.element, tables, rowErrors.element);
 
   const readTables = slowly(async () => {
     const { batch } = await api.ask(BATCH, { id }).catch(failInto(notices));
-    if (batch && now) refill(tables, batchSections(now, batch));
+    if (!batch || !now) return;
+    outlook = batch;
+    showHead();
+    refill(tables, batchSections(now, batch));
   }, TABLES_EVERY_MS);
+  const again = setInterval(() => now && LIVE.includes(now.status) && readTables.soon(), OUTLOOK_EVERY_MS);
+  const showHead = () => refill(head, headOf(now, outlook, { api, notices, reopened: follow }));
   const show = (batch) => {
     now = batch;
-    refill(head, headOf(now, { api, notices, reopened: follow }));
+    showHead();
     health.show(now);
     rowErrors.show(now.counts.rowsFailed);
     readTables.soon();
@@ -62,6 +70,7 @@ export function openBatch(place, { api, notices }, id) {
   follow();
   return () => {
     stop();
+    clearInterval(again);
     readTables.stop();
     health.stop();
     rowErrors.stop();
@@ -106,7 +115,7 @@ function slowly(work, pause) {
 
 // --- the head ------------------------------------------------------------------------------------
 
-function headOf(batch, means) {
+function headOf(batch, outlook, means) {
   const actions = batchActions(batch, means);
   return [
     make(
@@ -117,7 +126,7 @@ function headOf(batch, means) {
       actions.length > 0 && make("div.actions", {}, actions),
     ),
     progressOf(batch),
-    make("dl.figures", {}, figures(batch).map(figure)),
+    make("dl.figures", {}, figures(batch, outlook).map(figure)),
     reasonOf(batch),
   ];
 }
@@ -136,7 +145,7 @@ function progressOf({ status, progress }) {
   );
 }
 
-function figures(batch) {
+function figures(batch, outlook) {
   const { status, counts, progress, createdAt, submittedAt, startedAt, finishedAt } = batch;
   const live = LIVE.includes(status);
   const ran = startedAt && finishedAt ? secondsBetween(startedAt, finishedAt) : 0;
@@ -145,7 +154,9 @@ function figures(batch) {
     ["Objects", count(counts.objects)],
     ["Blocks", `${count(progress.blocksDone)} of ${count(progress.blocksTotal)}`],
     ["Rate", live ? rate(progress.rowsPerSecond) : rate(ran && counts.documentsWritten / ran)],
-    live && ["Time left", progress.etaSeconds === null ? "–" : duration(progress.etaSeconds)],
+    live && outlook.queuePosition && ["Place in the queue", count(outlook.queuePosition)],
+    live && outlook.estimatedStartAt && ["Goes on in", until(outlook.estimatedStartAt)],
+    live && ["Time left", outlook.estimatedFinishAt ? until(outlook.estimatedFinishAt) : "–"],
     submittedAt && ["Time", live ? since(submittedAt) : timeTaken(submittedAt, finishedAt)],
     ["Created", ago(createdAt)],
   ].filter(Boolean);

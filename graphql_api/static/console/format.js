@@ -68,12 +68,17 @@ export function since(moment) {
   return time(moment, { "data-reads": "since" }, duration(secondsBetween(moment)));
 }
 
+/** The seconds until a moment, kept up to date by tickTimes. */
+export function until(moment) {
+  return time(moment, { "data-reads": "until" }, readUntil(moment));
+}
+
 export function clock(moment) {
   return time(moment, {}, new Date(moment).toLocaleTimeString("en", { hour12: false }));
 }
 
 export function tickTimes(page) {
-  const read = { ago: readAgo, since: (moment) => duration(secondsBetween(moment)) };
+  const read = { ago: readAgo, since: (moment) => duration(secondsBetween(moment)), until: readUntil };
   setInterval(() => {
     for (const element of page.querySelectorAll("time[data-reads]")) {
       const text = read[element.dataset.reads](element.dateTime);
@@ -84,6 +89,11 @@ export function tickTimes(page) {
 
 function time(moment, properties, text) {
   return make("time", { dateTime: moment, title: MOMENT.format(new Date(moment)), ...properties }, text);
+}
+
+function readUntil(moment) {
+  const seconds = -secondsBetween(moment);
+  return seconds < 1 ? "any moment" : duration(seconds);
 }
 
 function readAgo(moment) {

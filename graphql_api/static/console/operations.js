@@ -40,6 +40,9 @@ export const BATCH = `
     batch(id: $id) {
       id
       taskId
+      queuePosition
+      estimatedStartAt
+      estimatedFinishAt
       tiers {
         number
         collections {

@@ -1,0 +1,1 @@
+"""When live batches are likely to begin and to end."""
