@@ -42,16 +42,23 @@ _MUTATION: Final = 10
 
 @dataclass(frozen=True)
 class Size:
-    """How many items there are: a number, or what a variable says."""
+    """How many items there are: a number, or what variables say.
+
+    An argument of a list asks for a page, by a number; an input sends rows, by lists. A number in
+    an input, such as a priority, is no size.
+    """
 
     number: int
-    variable: str | None = None
+    variables: tuple[str, ...] = ()
     most: int = CEILING  # what is larger is refused by whoever reads the argument
+    of_rows: bool = False
 
     def resolve(self, variables: Mapping[str, Any]) -> int:
         """Return the number that a request means."""
-        value = None if self.variable is None else variables.get(self.variable)
-        return min(self.most, self.number if value is None else _count(value))
+        given = [variables[name] for name in self.variables if variables.get(name) is not None]
+        if self.of_rows:
+            return min(self.most, max([self.number, *map(_count_rows, given)]))
+        return min(self.most, _count(given[0]) if given else self.number)
 
 
 @dataclass
@@ -63,7 +70,7 @@ class Cost:
 
     def add(self, size: Size, below: "Cost") -> None:
         """Count what stands below a field, as often as it has items."""
-        if size.variable is None and not below.terms:
+        if not size.variables and not below.terms:
             self.points = min(CEILING, self.points + size.resolve({}) * below.points)
         else:
             self.terms.append((size, below))
@@ -99,38 +106,31 @@ def _size(value: ValueNode) -> Size | None:
         case ListValueNode():
             return Size(len(value.values))
         case VariableNode():
-            return Size(_PAGE, value.name.value)
+            return Size(_PAGE, (value.name.value,))
     return None
 
 
 def _rows(value: ValueNode | None) -> Size:
     match value:
         case VariableNode():
-            return Size(1, value.name.value)
+            return Size(1, (value.name.value,), of_rows=True)
         case ObjectValueNode():
-            sizes = [_size(one.value) for one in value.fields if not _is_number(one.value)]
-            known = [size for size in sizes if size is not None]
-            return max(
-                known, key=lambda size: (size.variable is not None, size.number), default=Size(1)
-            )
+            sent = [one.value for one in value.fields]
+            names = tuple(one.name.value for one in sent if isinstance(one, VariableNode))
+            lists = [len(one.values) for one in sent if isinstance(one, ListValueNode)]
+            return Size(max(lists, default=1), names, of_rows=True)
     return Size(1)
 
 
-def _by_weight(size: Size) -> tuple[bool, int]:
-    """Order sizes; one that a variable says may be the largest."""
-    return size.variable is not None, size.number
-
-
-def _is_number(value: ValueNode) -> bool:
-    return isinstance(value, IntValueNode)
-
-
 def _count(value: Any) -> int:
-    """Return how many things a variable's value asks for."""
-    if isinstance(value, bool) or value is None:
-        return 1
-    if isinstance(value, int):
+    """Return how many things a variable's value asks for, as the size of a page or as a list."""
+    if isinstance(value, int) and not isinstance(value, bool):
         return max(0, min(value, CEILING))
+    return _count_rows(value)
+
+
+def _count_rows(value: Any) -> int:
+    """Return how many rows a variable's value sends: those of a list, or of an input's longest."""
     if isinstance(value, list):
         return len(value)
     if isinstance(value, dict):

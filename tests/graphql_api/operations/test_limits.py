@@ -150,6 +150,27 @@ def test_rows_sent_cost_what_they_return(documents: Documents) -> None:
     assert cost.resolve({"objects": [{}] * 100}) - cost.resolve({"objects": [{}]}) == 99 * 2
 
 
+def test_a_number_in_an_input_is_no_page(documents: Documents) -> None:
+    source = """mutation($id: ID!, $priority: Int!) {
+      setBatchPriority(input: {priority: $priority, batchId: $id}) { batch { bucket { name } } }
+    }"""
+    cost = documents.choose(source, None).cost
+
+    assert cost.resolve({"id": "b", "priority": 10}) == cost.resolve({"id": "b", "priority": 0})
+    assert cost.resolve({"id": "b", "priority": 0}) == 11 + 2  # the mutation, batch and bucket
+
+
+def test_the_longest_of_an_inputs_lists_counts_wherever_it_stands(documents: Documents) -> None:
+    source = """mutation($id: ID!, $objects: [ObjectInput!]!) {
+      createObjects(input: {bucketId: $id, objects: $objects}) { results { object { id } } }
+    }"""
+    cost = documents.choose(source, None).cost
+
+    sent = [cost.resolve({"id": "b", "objects": [{}] * length}) for length in (1, 100)]
+
+    assert sent[1] - sent[0] == 99 * 2
+
+
 def test_nested_pages_multiply_and_saturate(documents: Documents) -> None:
     nested = (
         "batches(first: 100) { edges { node { objects(first: 100) { edges { node { id } } } } } }"
