@@ -19,6 +19,8 @@ _CACHES: Final = "tests/workers/test_caches.py"
 _KEYS: Final = "tests/models/test_api_key.py"
 _FAILPOINTS: Final = "tests/failpoints/test_failpoints.py::test_s6_a_process_ends_once"
 _HEALING: Final = "tests/workers/test_healing.py"
+# With one of its harms: without a healer each takes as long as the test is patient.
+_HARMED: Final = f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed"
 
 _BLOCKS: Final = (
     Mutant(
@@ -421,7 +423,7 @@ _HEALS: Final = (
                 "workers/sweeps.py", "_TENDED: Final = (heal_quiet_batches, ", "_TENDED: Final = ("
             ),
         ),
-        (f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed",),
+        (f"{_HARMED}[counts_one_too_many]",),
     ),
     Mutant(
         "a batch whose counter came to zero too early has failed",
@@ -446,13 +448,13 @@ _HEALS: Final = (
         Mutant(
             f"a step of mending is left out: {step}",
             (Edit("models/healing.py", f"    await mending.{step}\n", ""),),
-            (f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed",),
+            (f"{_HARMED}[{harm}]",),
         )
-        for step in (
-            "mend_holds()",
-            "end_far_leases(far_seconds)",
-            "recount()",
-            "give_up_unclaimed(unclaimed_seconds)",
+        for step, harm in (
+            ("mend_holds()", "is_held_by_no_hold"),
+            ("end_far_leases(far_seconds)", "a_block_is_leased_for_ages"),
+            ("recount()", "counts_one_too_many"),
+            ("give_up_unclaimed(unclaimed_seconds)", "nobody_claims"),
         )
     ),
     Mutant(
