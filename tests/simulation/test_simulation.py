@@ -49,7 +49,7 @@ def test_a_replay_has_the_same_trace_to_the_byte() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(420)
 def test_no_promise_is_broken_by_200_seeds() -> None:
     said = simulate("--seeds", "200")
 
