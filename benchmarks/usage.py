@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import psutil
 
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.25  # each look takes a millisecond of what is measured
 MIB: Final = 1024 * 1024
 # Words of a command line that tell a part of the product, the first that fits.
 _PARTS: Final = (

@@ -30,7 +30,8 @@ from models.states import BlockStatus
 _PART_BYTES: Final = 32 * 1024 * 1024
 _BLOCK_BYTES: Final = 16 * 1024 * 1024
 _FEWEST_ROWS: Final = 32  # below it a block costs more than the work in it
-_SHARES: Final = 4
+_SHARES: Final = 4  # of what is left: a block has at most one
+_LAST_SHARES: Final = 40  # of the whole: a block has at least one
 _SAMPLED_MISSING: Final = 100  # rows named one by one, for each collection; all are counted
 
 
@@ -118,8 +119,9 @@ class _Set:
 class ManifestWriter:
     """Writes the manifest of one submit attempt, or only counts when it has no store.
 
-    A block has as many rows as its extractor asks for, but a small batch is shared out so that
-    several processes have work; `block_rows` is in place of all that.
+    A block has as many rows as its extractor asks for, but at most a share of what is left, so that
+    several processes have work and end together, and little is left to be stored when they have
+    (guided self-scheduling: Polychronopoulos and Kuck, 1987); `block_rows` is in place of all that.
     """
 
     def __init__(
@@ -134,7 +136,8 @@ class ManifestWriter:
         self._batch = batch
         self._submission = submission
         self._block_rows = block_rows
-        self._share = max(_FEWEST_ROWS, -(-objects // _SHARES))
+        self._left = objects  # not yet read
+        self._fewest = max(_FEWEST_ROWS, objects // _LAST_SHARES)
         self._store = store
         self._artifacts: list[ArtifactInfo] = []
         self._blocks: list[Block] = []
@@ -149,6 +152,7 @@ class ManifestWriter:
             sets = {spec.label: _Set(Path(folder), spec) for spec in specs.values()}
             async for objects in self._read_objects():
                 for item in objects:
+                    self._left -= 1
                     row = object_row(item, with_history=self._batch.include_processing_history)
                     for collection_id, flattener in flatteners.items():
                         outcome = flattener.flatten(row, buffers[collection_id])
@@ -168,7 +172,8 @@ class ManifestWriter:
     def _is_full(self, rows: Rows, spec: ExtractorSpec) -> bool:
         if spec.needs_whole_tier:
             return False  # it sees all of its rows at once, whatever their number
-        most = self._block_rows or min(spec.block_rows, self._share)
+        share = max(self._fewest, (self._left + len(rows)) // _SHARES)
+        most = self._block_rows or min(spec.block_rows, share)
         return len(rows) >= most or rows.weight >= _BLOCK_BYTES
 
     async def _read_objects(self) -> AsyncIterator[list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ from models.settings import load_settings
 from workers.messages import JudgingBroker
 
 _HEARTBEAT_MS: Final = 15_000
-_MAINTENANCE_PER_MILLION: Final = 50_000  # of the fetches: dead processes are noticed in seconds
+_MAINTENANCE_PER_MILLION: Final = 300_000  # of the fetches: dead processes are noticed in seconds
 _ANSWER_SECONDS: Final = 2.0
 _settings = load_settings()
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from typing import Final
 
 from dramatiq import Worker
 
@@ -12,8 +13,8 @@ from workers.actors import batches, caches, webhooks  # noqa: F401  # declares t
 from workers.broker import broker
 from workers.resources import OpenResources
 
-# An idle Dramatiq consumer backs off up to this long: the larger part of a cold pick-up.
-IDLE_POLL_MS = 100
+# A consumer that waited in vain sleeps up to this long before it waits again.
+_PAUSE_MS: Final = 100
 
 _settings = load_settings()
 allow_plugins(_settings.extractors.plugins)
@@ -26,7 +27,7 @@ def run(threads: int = 4) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(broker, worker_threads=threads, worker_timeout=IDLE_POLL_MS)
+    worker = Worker(broker, worker_threads=threads, worker_timeout=_PAUSE_MS)
     worker.start()
     try:
         while not stop.wait(1.0):

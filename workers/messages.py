@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dramatiq import Actor
-from dramatiq.brokers.redis import RedisBroker
 
 from models import metrics
+from workers.waiting import WaitingBroker
 
 logger = logging.getLogger(__name__)
 LARGEST: Final = 4096  # bytes of a message
@@ -32,15 +32,16 @@ class MessageRefused(Exception):
     """A message that is not run; its text is the reason, one of few."""
 
 
-class JudgingBroker(RedisBroker):
+class JudgingBroker(WaitingBroker):
     """A broker whose consumers see only messages that may be run."""
 
-    def do_fetch(self, queue_name: str, count: int) -> list[bytes]:
+    def do_fetch(self, queue_name: str, count: int) -> list[bytes | None]:
         """Take messages from a queue; what may not be run is put away."""
-        fetch = self.__getattr__("do_fetch")  # type: ignore[no-untyped-call]
         for _ in range(_ROUNDS):
-            fetched: list[bytes | None] = fetch(queue_name, count)
-            admitted = [one for one in fetched if one is not None and self._admits(queue_name, one)]
+            fetched = super().do_fetch(queue_name, count)
+            admitted: list[bytes | None] = [
+                one for one in fetched if one is not None and self._admits(queue_name, one)
+            ]
             if admitted or not fetched:
                 return admitted
         return []

@@ -62,7 +62,7 @@ class TextExtractor(Extractor):
             ),
         ),
         parameters=TextParameters,
-        block_rows=512,  # sorted by length as one, which is worth more the more there are
+        block_rows=1024,  # sorted by length as one, which is worth more the more there are
         vectors=_vectors,
         position_fields=("chunk_index",),
         memory_mb=1024,

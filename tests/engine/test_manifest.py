@@ -160,6 +160,21 @@ async def test_a_plan_counts_the_same_and_writes_nothing(
     assert not await Block.get_pymongo_collection().find_one({"batch_id": batch.id})
 
 
+async def test_blocks_get_smaller_towards_the_end(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    bucket = make_bucket(namespace.id)
+    collection = words_of(bucket)
+    batch = await draft(bucket, texts_in(bucket, ["a"] * 500), collection)
+
+    writer = ManifestWriter(batch, "plan", block_rows=None, objects=500, store=None)
+    rows = [block.rows for block in (await writer.write([collection])).blocks]
+
+    assert sum(rows) == 500
+    assert rows == sorted(rows, reverse=True)
+    assert (rows[0], rows[-2]) == (125, 32)  # a quarter; what is still worth a block
+
+
 @pytest.mark.long
 async def test_memory_does_not_grow_with_the_objects(
     stores: Stores, namespace: NamespaceOfTest
