@@ -37,7 +37,7 @@ FACE: Final = (
     ),
     Mutant(
         "messages are run as they come",
-        (Edit("workers/messages.py", " and self._admits(queue_name, one)]", "]"),),
+        (Edit("workers/messages.py", " and self._admits(queue_name, one)\n", "\n"),),
         (
             f"{_MESSAGES}::test_s48_a_crafted_message_is_dead_lettered_and_stops_nobody",
             f"{_MESSAGES}::test_s48_a_huge_message_is_dropped",
