@@ -286,6 +286,7 @@ show_enum(
         FindingCategory.MISSING_INPUT: "Rows lacked what an extractor needs.",
         FindingCategory.SLOW_TIER: "One tier takes most of the time.",
         FindingCategory.SLOW_BLOCK: "One block takes many times what others took.",
+        FindingCategory.DEADLINE_NEAR: "Its time is nearly over, or too short at its pace.",
         FindingCategory.BATCH_FAILED: "Why it failed.",
     },
 )

@@ -13,7 +13,7 @@ from models.collection import Collection
 from models.document import Document
 from models.events import Event, read_transitions_of
 from models.object import Object, count_objects
-from models.quotas import count_in_work
+from models.quotas import Congestion, count_in_work, read_congestion
 from models.scope import Scope
 from models.settings import Settings
 from models.stored import Namespaced
@@ -50,6 +50,7 @@ class Loaders:
             partial(_group_blocks, scope)
         )
         self.blocks_in_work_by_namespace_id: DataLoader[str, int] = DataLoader(_count_in_work)
+        self.congestion_by_namespace_id: DataLoader[str, Congestion] = DataLoader(_read_congestion)
         self.estimate_by_batch_id: DataLoader[str, Estimate] = DataLoader(
             partial(_estimate, scope, settings, self.block_groups_by_submission)
         )
@@ -91,6 +92,11 @@ async def _group_blocks(scope: Scope, submissions: list[Submission]) -> list[lis
 async def _count_in_work(namespace_ids: list[str]) -> list[int]:
     """Count for each; an operation sees one namespace."""
     return [await count_in_work(None, one) for one in namespace_ids]
+
+
+async def _read_congestion(namespace_ids: list[str]) -> list[Congestion]:
+    """Read for each; an operation sees one namespace."""
+    return [await read_congestion(one) for one in namespace_ids]
 
 
 async def _estimate(

@@ -7,6 +7,7 @@ which sees the batch and its blocks at one moment: what is at work is never take
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -179,13 +180,33 @@ class _Mending:
             "$expr": {"$and": [{"$lt": ["$updated_at", past]}, {"$gt": ["$lease_until", "$$NOW"]}]},
         }
         quiet = await Batch.get_pymongo_collection().find_one(
-            holder, {"_id": 1}, session=self.session
+            holder, {"updated_at": 1}, session=self.session
         )
-        if quiet is None or await count_in_work(self.session, self.batch.namespace_id):
-            return  # what is in work may be all that the namespace, or its conductor, has room for
+        if quiet is None:
+            return
+        waited = quiet["updated_at"] + timedelta(seconds=unclaimed_seconds)
+        if await self._waits_for_its_turn(waited):
+            return
         if await self._count(**_CLAIMABLE):
             self.found[Damage.UNCLAIMED] += 1
             self.values["lease_until"] = LONG_AGO
+
+    async def _waits_for_its_turn(self, waited: datetime) -> bool:
+        """Tell whether what the namespace has in work may be all that there is room for.
+
+        What has waited longest is next, so nothing else begins once this batch `waited` enough.
+        """
+        namespace_id = self.batch.namespace_id
+        if not await count_in_work(self.session, namespace_id):
+            return False
+        later = {
+            "namespace_id": namespace_id,
+            "status": _LEASED,
+            "batch_id": {"$ne": self.batch.id},
+            "started_at": {"$gt": waited},
+        }
+        blocks = Block.get_pymongo_collection()
+        return await blocks.find_one(later, {"_id": 1}, session=self.session) is None
 
     async def write_down(self) -> Healed | None:
         """Change the batch with its event, if anything was wrong."""

@@ -16,6 +16,8 @@ from models.block import Block
 from models.states import LIVE, BatchStatus, BlockStatus
 from models.stored import Namespaced, now
 
+Congestion = tuple[int, datetime | None]  # batches under way, and when one last changed
+
 
 class Gate(Namespaced):
     """What is passed one at a time; a namespace has one for each kind of thing."""
@@ -59,6 +61,27 @@ async def count_in_work(session: AsyncClientSession | None, namespace_id: str) -
         },
         session=session,
     )
+
+
+async def read_congestion(namespace_id: str) -> Congestion:
+    """Return how many batches are truly under way, and when one of the namespace last changed.
+
+    Under way are those that a conductor holds and has not done with.
+    """
+    batches = Batch.get_pymongo_collection()
+    under_way = await batches.count_documents(
+        {
+            "namespace_id": namespace_id,
+            "status": str(BatchStatus.PROCESSING),
+            "hold": None,
+            "blocks_open": {"$gt": 0},
+            "$expr": {"$gte": ["$lease_until", "$$NOW"]},
+        }
+    )
+    latest = await batches.find_one(
+        {"namespace_id": namespace_id}, {"updated_at": 1}, sort=[("updated_at", -1)]
+    )
+    return under_way, None if latest is None else latest["updated_at"]
 
 
 async def may_process(

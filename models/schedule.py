@@ -63,6 +63,7 @@ class Schedule(Namespaced):
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp = CatchUp.LATEST
     include_processing_history: bool = False
+    priority: int = 0  # of its batches
     paused: bool = False
     next_at: datetime  # NEVER while it is paused or when no time is left
     through: int | None = None  # position in the namespace's log up to which runs took objects

@@ -31,6 +31,7 @@ from models.stores import Stores
 from models.task import Task, TaskType, insert_task
 from workers.batches import add_objects, delete_batch
 from workers.lifecycle import require_active
+from workers.steering import require_priority
 from workers.submissions import submit_batch
 from workers.task_run import TaskRun
 
@@ -51,14 +52,17 @@ async def begin_reprocessing(
     *,
     objects: Reprocessed,
     reuse: bool,
+    priority: int = 0,
     claim: Claim | None = None,
 ) -> tuple[Batch, Task]:
     """Open the draft and the task that fills and submits it.
 
     Raises:
         NotFound, Conflict: no such collection, or it is being deleted.
-        InvalidInput: it is made of more than one bucket, or of none that is there.
+        InvalidInput: it is made of more than one bucket, or of none that is there; no such
+            priority.
     """
+    require_priority(priority)
     collection = await scope.require(Collection, collection_id, path=("id",))
     require_active(collection, path=("id",))
     batch = Batch(
@@ -75,7 +79,12 @@ async def begin_reprocessing(
         type=TaskType.COLLECTION_REPROCESS,
         subject_id=collection.id,
         status=BatchStatus.QUEUED,
-        parameters={"batch_id": batch.id, "objects": str(objects), "reuse": reuse},
+        parameters={
+            "batch_id": batch.id,
+            "objects": str(objects),
+            "reuse": reuse,
+            "priority": priority,
+        },
     )
 
     async def work(session: Session) -> Event:
@@ -118,7 +127,14 @@ async def reprocess_job(run: TaskRun) -> None:
     batch_id = run.task.parameters["batch_id"]
     try:
         await _fill(run, batch_id)
-        await submit_batch(run.stores, run.scope, batch_id, reuse=run.task.parameters["reuse"])
+        chosen = run.task.parameters
+        await submit_batch(
+            run.stores,
+            run.scope,
+            batch_id,
+            reuse=chosen["reuse"],
+            priority=chosen.get("priority", 0),  # a task of an earlier version has none
+        )
     except StaleTask:
         raise
     except Permanent:

@@ -50,6 +50,7 @@ from models.stores import Stores
 from workers.batches import add_objects, delete_batch, open_batch
 from workers.events import publish
 from workers.names import require_name
+from workers.steering import require_priority
 from workers.submissions import submit_batch
 from workers.timetable import Due, first_time, plan_due, require_timetable
 
@@ -74,6 +75,7 @@ class ScheduleDraft:
     overlap: Overlap
     catch_up: CatchUp
     include_processing_history: bool
+    priority: int = 0
 
 
 async def open_schedule(
@@ -83,10 +85,11 @@ async def open_schedule(
 
     Raises:
         NotFound: no such bucket.
-        InvalidInput: a bad name, or times that cannot be.
+        InvalidInput: a bad name, no such priority, or times that cannot be.
         NameTaken: the namespace has a schedule of that name.
     """
     require_name(draft.name)
+    require_priority(draft.priority)
     require_timetable(draft.cron, draft.every_seconds, draft.time_zone)
     await scope.require(Bucket, draft.bucket_id, path=("bucketId",))
     moment = now()
@@ -119,13 +122,14 @@ async def update_schedule(
 
     Raises:
         NotFound: no such schedule.
-        InvalidInput: a bad name, or times that cannot be.
+        InvalidInput: a bad name, no such priority, or times that cannot be.
         NameTaken: the namespace has a schedule of that name.
     """
     found = await scope.require(Schedule, schedule_id, path=("scheduleId",))
     changed = Schedule.model_validate({**found.to_mongo(), **changes})
     if "name" in changes:
         require_name(changed.name)
+    require_priority(changed.priority)
     # Naming one of both ways to say when replaces the other.
     if changes.get("cron") is not None and "every_seconds" not in changes:
         changed.every_seconds = None
@@ -307,6 +311,7 @@ async def _run(stores: Stores, scope: Scope, schedule: Schedule, run: ScheduleRu
         await submit_batch(
             stores, scope, run.batch_id,
             include_processing_history=schedule.include_processing_history,
+            priority=schedule.priority,
         )  # fmt: skip
     await reach(Failpoint.SCHEDULE_RUN_SUBMITTED)
     await stores.bus.ring_workers(run.batch_id)

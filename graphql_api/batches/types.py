@@ -141,7 +141,8 @@ class Batch(Node):
         submission = (self.id, self.model.submission or "")
         groups = await loaders.block_groups_by_submission.load(submission)
         count = loaders.blocks_in_work_by_namespace_id.load
-        return show_health(judge(await open_case(self.model, groups, settings, count)))
+        read = loaders.congestion_by_namespace_id.load
+        return show_health(judge(await open_case(self.model, groups, settings, count, read)))
 
     @strawberry.field(description="Its manifest: one entry for each Parquet file.")
     def artifacts(self) -> list[Artifact]:

@@ -37,6 +37,9 @@ class ReprocessCollectionInput:
         description="Whether rows whose inputs, extractor and parameters are as before are taken "
         "from what they yielded then, rather than computed.",
     )
+    priority: int = strawberry.field(
+        default=0, description="Of the batch: -10 to 10; higher goes first."
+    )
     idempotency_key: str | None = key_field()
 
 
@@ -73,7 +76,13 @@ class ReprocessingMutation:
                 info,
                 input,
                 lambda claim: begin_reprocessing(
-                    stores, scope, input.id, objects=input.objects, reuse=input.reuse, claim=claim
+                    stores,
+                    scope,
+                    input.id,
+                    objects=input.objects,
+                    reuse=input.reuse,
+                    priority=input.priority,
+                    claim=claim,
                 ),
                 lambda made: recall_reprocessing(scope, made["batch_id"], made["task_id"]),
             )

@@ -37,6 +37,9 @@ class CreateScheduleInput:
     include_processing_history: bool = strawberry.field(
         default=False, description="Whether documents record each enrichment."
     )
+    priority: int = strawberry.field(
+        default=0, description="Of its batches: -10 to 10; higher goes first."
+    )
     idempotency_key: str | None = key_field()
 
     def draft(self) -> ScheduleDraft:
@@ -51,6 +54,7 @@ class CreateScheduleInput:
             overlap=self.overlap,
             catch_up=self.catch_up,
             include_processing_history=self.include_processing_history,
+            priority=self.priority,
         )
 
 
@@ -76,6 +80,9 @@ class UpdateScheduleInput:
     )
     include_processing_history: bool | None = strawberry.field(
         default=UNSET, description="Whether documents record each enrichment."
+    )
+    priority: int | None = strawberry.field(
+        default=UNSET, description="Of its batches from now on: -10 to 10; higher goes first."
     )
 
     def changes(self) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Schedule(Node):
     include_processing_history: bool = strawberry.field(
         description="Whether its documents record each enrichment."
     )
+    priority: int = strawberry.field(description="Of its batches: -10 to 10; higher goes first.")
     paused: bool = strawberry.field(description="Whether it makes no runs at present.")
     next_run_at: DateTime | None = strawberry.field(description="Null while it is paused.")
     created_at: DateTime = strawberry.field(description="When it was created.")
@@ -135,6 +136,7 @@ def show_schedule(model: ScheduleModel) -> Schedule:
         overlap=model.overlap,
         catch_up=model.catch_up,
         include_processing_history=model.include_processing_history,
+        priority=model.priority,
         paused=model.paused,
         next_run_at=None if model.next_at >= NEVER else DateTime(model.next_at),
         created_at=DateTime(model.created_at),

@@ -15,6 +15,7 @@ from models.stores import Stores
 from tests.factories import make_batch, make_block, make_row_error, store
 from tests.fixtures.stores import NamespaceOfTest
 from tests.quiet import counting
+from tests.workers.jobs import with_quotas
 from workers.diagnosis.findings import Finding, Health, Severity
 from workers.diagnosis.judging import Diagnosis, diagnose_batch
 from workers.steering import pause_batch
@@ -114,6 +115,40 @@ async def test_an_ended_batch_is_ended(
     found = await diagnose(stores, namespace, batch)
 
     assert (found.judgement.health, found.findings) == (Health.ENDED, [])
+
+
+async def test_a_deadline_that_is_near_is_told(stores: Stores, namespace: NamespaceOfTest) -> None:
+    near = at_work(namespace, deadline_seconds=600, deadline_at=now() + timedelta(seconds=100))
+    late = at_work(namespace, deadline_seconds=600, deadline_at=now() + timedelta(seconds=500))
+    in_time = at_work(namespace, deadline_seconds=600, deadline_at=now() + timedelta(seconds=500))
+    await store(near, late, in_time, leased(near), leased(late), leased(in_time))
+    await store(done(late, started_at=ago(1000)), done(in_time, started_at=ago(300)))
+
+    health, finding = await only(stores, namespace, near)
+    assert (health, finding.category) == (Health.SLOW, "DEADLINE_NEAR")
+    assert finding.evidence["secondsNeeded"] is None
+    health, finding = await only(stores, namespace, late)
+    assert (health, finding.category) == (Health.DEGRADED, "DEADLINE_NEAR")
+    assert "At its pace it needs 99" in finding.summary
+    assert (await diagnose(stores, namespace, in_time)).findings == []
+
+
+async def test_a_limit_that_is_not_reached_any_more_hides_no_worker_that_is_gone(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    two = with_quotas(stores, processing_batches=2)
+    reason = {"code": "NAMESPACE_LIMIT", "message": "Two are under way.", "since": ago(9999)}
+    waits = make_batch(namespace.id, status="QUEUED", reason=reason, updated_at=ago(9000))
+    held, gone = at_work(namespace, updated_at=ago(8000)), at_work(namespace, updated_at=ago(7000))
+    await store(waits, held, gone)
+    assert (await only(two, namespace, waits))[1].category == "HELD_BACK"
+
+    lapsed = {"$set": {"lease_until": ago(5000)}}
+    await Batch.get_pymongo_collection().update_one({"_id": gone.id}, lapsed)
+
+    health, finding = await only(two, namespace, waits)
+    assert (health, finding.category) == (Health.STUCK, "WAITING_FOR_WORKER")
+    assert 6990 < float(str(finding.evidence["waited"])) < 7100  # since the namespace last moved
 
 
 async def test_a_draft_is_explained(stores: Stores, namespace: NamespaceOfTest) -> None:

@@ -238,6 +238,25 @@ async def test_a_batch_that_waits_for_its_turn_is_not_taken_away(
     assert await heal_batch(impatient, job.batch_id)
 
 
+async def test_a_batch_that_others_pass_by_is_taken_away(
+    impatient: Stores, namespace: NamespaceOfTest
+) -> None:
+    """The namespace never comes to rest, and what has waited longest should be next."""
+    job = await open_job(impatient, namespace.scope)
+    await submit(impatient, job)
+    await nobody_claims(job)
+    held = {"status": "LEASED", "lease_until": now() + timedelta(seconds=20)}
+    other = make_batch(namespace.id, status="PROCESSING")
+    began = (await job.batch()).updated_at
+    await store(make_block(other, started_at=began, **held))
+    await asyncio.sleep(6 * STUCK_SECONDS)
+
+    assert not await heal_batch(impatient, job.batch_id)
+    await store(make_block(other, started_at=now(), **held))
+    assert await heal_batch(impatient, job.batch_id)
+    assert await healings(job) == [{"UNCLAIMED": 1}]
+
+
 async def test_nothing_is_found_in_a_batch_at_work(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:

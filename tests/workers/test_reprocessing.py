@@ -94,11 +94,12 @@ async def test_all_of_the_bucket_and_what_is_made_of_the_collection(
         [gone] = await job.scope.all(Object, {"_id": job.object_ids[0]})
         await Object.get_pymongo_collection().delete_one({"_id": gone.id})
 
-        batch, task = await begin(stores, job, 1, objects=Reprocessed.BUCKET)
+        batch, task = await begin(stores, job, 1, objects=Reprocessed.BUCKET, priority=4)
         await ended(stores, task)
         again = await run(stores, engine, batch.id)
 
     assert again.counts.objects == 3  # one is gone, one is new
+    assert again.priority == 4
     ids = [one.id for one in job.collections]
     assert [tier.collection_ids for tier in again.tiers] == [[one] for one in ids]
 

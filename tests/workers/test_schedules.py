@@ -6,7 +6,7 @@ import pytest
 
 from models.batch import Batch
 from models.collection import Source
-from models.errors import NameTaken, StoreUnavailable
+from models.errors import InvalidInput, NameTaken, StoreUnavailable
 from models.schedule import (
     NEVER,
     CatchUp,
@@ -116,6 +116,20 @@ async def test_a_due_schedule_submits_a_batch_of_all_objects_once(
     schedule = await planned.read()
     assert schedule.last_batch_id == batch.id
     assert timedelta(0) < schedule.next_at - now() <= HOUR
+
+
+async def test_its_batches_have_its_priority(stores: Stores, namespace: NamespaceOfTest) -> None:
+    planned = await plan(stores, namespace, priority=3)
+    await update_schedule(stores, planned.scope, planned.id, {"priority": -7})
+    await planned.add(1)
+    await planned.due()
+
+    await tend_schedules(stores)
+
+    assert (await planned.batch()).priority == -7
+    with pytest.raises(InvalidInput) as caught:
+        await update_schedule(stores, planned.scope, planned.id, {"priority": 11})
+    assert caught.value.path == ("priority",)
 
 
 async def test_the_next_run_takes_what_is_new_and_none_makes_no_batch(

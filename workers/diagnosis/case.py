@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from models.batch import Batch
+from models.batch import NAMESPACE_LIMIT, Batch
 from models.settings import Settings
 from models.states import BatchStatus, BlockStatus
 from models.vitals import BlockGroup
@@ -25,6 +25,7 @@ class Case:
     settings: Settings
     moment: datetime
     in_work: int = 0  # blocks of its namespace; known where it matters
+    room_since: datetime | None = None  # in its namespace, for one that waits for room; the same
 
     @property
     def is_processing(self) -> bool:
@@ -34,7 +35,9 @@ class Case:
     @property
     def is_held_back(self) -> bool:
         """Whether it waits for a reason that is no defect: a limit, a pause."""
-        return self.batch.hold is not None or self.waits_for not in _DEFECTS
+        if self.batch.hold is not None:
+            return True
+        return self.waits_for not in _DEFECTS and self.room_since is None
 
     @property
     def looks_unclaimed(self) -> bool:
@@ -44,6 +47,18 @@ class Case:
             and self.blocks_due > 0
             and not self.blocks(BlockStatus.LEASED)
             and self.quiet_seconds >= self.stuck_seconds
+        )
+
+    @property
+    def may_have_room(self) -> bool:
+        """Whether it has waited for its namespace's limit for so long that one should look."""
+        reason = self.batch.reason
+        return (
+            reason is not None
+            and reason.code == NAMESPACE_LIMIT
+            and self.batch.hold is None
+            and self.batch.status == BatchStatus.QUEUED
+            and self.age(reason.since) >= self.grace_seconds
         )
 
     @property

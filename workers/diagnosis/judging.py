@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from models.batch import Batch
-from models.quotas import count_in_work
+from models.quotas import Congestion, count_in_work, read_congestion
 from models.row_error import RowError
 from models.scope import Scope
 from models.settings import Settings
@@ -22,6 +22,7 @@ from models.vitals import (
 )
 from workers.diagnosis.case import Case
 from workers.diagnosis.causes import explain_errors, explain_retries
+from workers.diagnosis.deadlines import nears_its_deadline
 from workers.diagnosis.failures import (
     failed_as_a_whole,
     fails_in_one_extractor,
@@ -60,6 +61,7 @@ RULES: Final[tuple[Callable[[Case], Iterator[Finding]], ...]] = (
     lacks_inputs,
     has_a_slow_tier,
     has_a_slow_block,
+    nears_its_deadline,
 )
 _ENDS: Final = {
     BatchStatus.COMPLETED: "It ended well.",
@@ -108,12 +110,21 @@ async def open_case(
     groups: Sequence[BlockGroup],
     settings: Settings,
     count: Callable[[str], Awaitable[int]],
+    read: Callable[[str], Awaitable[Congestion]],
 ) -> Case:
-    """Return a case; `count` counts a namespace's blocks in work, and is asked where it matters."""
+    """Return a case; its namespace is looked at where that matters alone.
+
+    `count` counts the blocks in work, `read` is `models.quotas.read_congestion`.
+    """
     case = Case(batch, groups, settings, now())
-    if not case.looks_unclaimed:
-        return case
-    return replace(case, in_work=await count(batch.namespace_id))
+    if case.looks_unclaimed:
+        return replace(case, in_work=await count(batch.namespace_id))
+    if case.may_have_room:
+        under_way, changed_at = await read(batch.namespace_id)
+        most = settings.quotas.processing_batches
+        if most is None or under_way < most:
+            return replace(case, room_since=changed_at)
+    return case
 
 
 async def diagnose_batch(settings: Settings, scope: Scope, batch_id: str) -> Diagnosis | None:
@@ -123,7 +134,7 @@ async def diagnose_batch(settings: Settings, scope: Scope, batch_id: str) -> Dia
         return None
     submission = (batch_id, batch.submission or "")
     groups = (await read_block_groups(scope, [submission]))[batch_id]
-    case = await open_case(batch, groups, settings, partial(count_in_work, None))
+    case = await open_case(batch, groups, settings, partial(count_in_work, None), read_congestion)
     errors = await read_error_causes(scope, batch_id)
     retries = await read_retry_causes(scope, batch_id)
     findings = _apply_rules(case)

@@ -38,8 +38,10 @@ def is_held_back(case: Case) -> Iterator[Finding]:
 def waits_for_a_worker(case: Case) -> Iterator[Finding]:
     """Find a batch that no worker takes up."""
     batch = case.batch
-    waits = batch.status == BatchStatus.QUEUED and case.waits_for in (None, WAITING_FOR_WORKER)
-    waited = case.age(batch.updated_at)
+    waits = case.room_since is not None or case.waits_for in (None, WAITING_FOR_WORKER)
+    waits = waits and batch.status == BatchStatus.QUEUED
+    since = case.room_since or batch.updated_at
+    waited = case.age(since)
     if not (waits or batch.status == BatchStatus.CANCELING) or waited < case.grace_seconds:
         return
     long = waited >= case.stuck_seconds
@@ -50,7 +52,7 @@ def waits_for_a_worker(case: Case) -> Iterator[Finding]:
         "Start a worker (`strata worker`), or look into the log of those that run: every one "
         f"sweeps each {case.settings.worker.sweep_seconds:g} s (STRATA_WORKER__SWEEP_SECONDS).",
         Health.STUCK if long else Health.SLOW,
-        evidence={"status": str(batch.status), "since": batch.updated_at, "waited": waited},
+        evidence={"status": str(batch.status), "since": since, "waited": waited},
     )
 
 
