@@ -204,30 +204,34 @@ class VirtualLoop(asyncio.BaseEventLoop):
             process.ready.append(handle)
 
     def _run_once(self) -> None:
-        """Run one callback of one process; let time pass when there is none."""
-        if self.failure is not None:
-            raise self.failure
-        timers = self._timers
-        while timers and (not self._queues or timers[0][0] <= self.now):
+        """Run callbacks one by one, each of a process that is drawn, until the loop has to stop."""
+        queues = self._queues
+        while not self._stopping:
+            if self.failure is not None:
+                raise self.failure
+            self._let_time_pass()
+            place = self._chance.randrange(len(queues)) if len(queues) > 1 else 0
+            process = queues[place]
+            if process.stopped or not process.ready:  # stopped or killed meanwhile
+                del queues[place]
+                continue
+            handle = process.ready.popleft()
+            if not process.ready:
+                del queues[place]
+            if not handle._cancelled:
+                self.turns += 1
+                handle._run()
+
+    def _let_time_pass(self) -> None:
+        """Queue what is due; go on to the next time when nobody has anything to do."""
+        timers, queues = self._timers, self._queues
+        while timers and (not queues or timers[0][0] <= self.now):
             when, _, timer = heapq.heappop(timers)
-            if not timer.cancelled():
+            if not timer._cancelled:
                 self.now = max(self.now, when)
                 self._queue(timer)
-        if not self._queues:
-            if not timers:
-                raise RuntimeError("Nobody has anything to do, now or later.")
-            return
-        place = self._chance.randrange(len(self._queues)) if len(self._queues) > 1 else 0
-        process = self._queues[place]
-        if process.stopped or not process.ready:  # stopped or killed meanwhile
-            del self._queues[place]
-            return
-        handle = process.ready.popleft()
-        if not process.ready:
-            del self._queues[place]
-        if not handle.cancelled():
-            self.turns += 1
-            handle._run()
+        if not queues:
+            raise RuntimeError("Nobody has anything to do, now or later.")
 
     def _process_events(self, event_list: Any) -> None:
         pass

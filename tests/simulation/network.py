@@ -75,7 +75,8 @@ class Network:
             raise Killed
         self.calls += 1
         chance, faults = self.chance, self.faults
-        there, back = (chance.random() * _USUAL_SECONDS / 2 for _ in range(2))
+        there = chance.random() * _USUAL_SECONDS / 2
+        back = chance.random() * _USUAL_SECONDS / 2
         if faults.slow and chance.random() < faults.slow:
             self.injected["call slow"] += 1
             there += chance.random() * faults.slow_seconds

@@ -389,7 +389,7 @@ class Collection:
     ) -> dict[str, Any]:
         found = server.find(self.name, match, transaction)[:limit]
         after = server.update(self.name, found, update, transaction)
-        changed = sum(one.raw != row.raw for one, row in zip(after, found, strict=True))
+        changed = sum(one is not row for one, row in zip(after, found, strict=True))
         answer: dict[str, Any] = {"n": len(found), "nModified": changed}
         if upsert and not found:
             made = server.upsert(self.name, match, update, transaction)
@@ -494,8 +494,11 @@ class Collection:
         """Return a cursor over what stages make of the collection."""
 
         def effect(server: Server, transaction: Transaction | None) -> list[dict[str, Any]]:
-            rows = [row.copy() for row in server.rows(self.name, transaction).values()]
-            return aggregate(rows, stages, server.clock())
+            match, rest = {}, stages
+            if stages and "$match" in stages[0]:
+                match, rest = stages[0]["$match"], stages[1:]
+            rows = [row.copy() for row in server.find(self.name, match, transaction)]
+            return aggregate(rows, rest, server.clock())
 
         found = await self._do("aggregate", effect, session)
 

@@ -1,6 +1,7 @@
 """Compiles query filters into predicates over documents."""
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,7 +22,27 @@ def compile_filter(match: Mapping[str, Any], now: datetime) -> Predicate:
     parts = [_compile_part(name, value, now) for name, value in match.items()]
     if len(parts) == 1:
         return parts[0]
-    return lambda document: all(part(document) for part in parts)
+    return _all(parts)
+
+
+def _all(parts: Sequence[Predicate]) -> Predicate:
+    def test(document: Mapping[str, Any]) -> bool:
+        for part in parts:  # noqa: SIM110  # a generator for each document takes twice as long
+            if not part(document):
+                return False
+        return True
+
+    return test
+
+
+def _any(parts: Sequence[Predicate]) -> Predicate:
+    def test(document: Mapping[str, Any]) -> bool:
+        for part in parts:  # noqa: SIM110
+            if part(document):
+                return True
+        return False
+
+    return test
 
 
 def _compile_part(name: str, value: Any, now: datetime) -> Predicate:
@@ -30,9 +51,9 @@ def _compile_part(name: str, value: Any, now: datetime) -> Predicate:
     if name in ("$and", "$or", "$nor"):
         parts = [compile_filter(one, now) for one in value]
         if name == "$and":
-            return lambda document: all(part(document) for part in parts)
+            return _all(parts)
         if name == "$or":
-            return lambda document: any(part(document) for part in parts)
+            return _any(parts)
         return lambda document: not any(part(document) for part in parts)
     if name.startswith("$"):
         raise Unsupported(f"the filter {name}")
@@ -40,12 +61,12 @@ def _compile_part(name: str, value: Any, now: datetime) -> Predicate:
 
 
 def _compile_field(path: str, condition: Any) -> Predicate:
-    if not isinstance(condition, dict) or not any(key.startswith("$") for key in condition):
+    if not isinstance(condition, dict) or not any([key.startswith("$") for key in condition]):
         return _equality(path, condition)
     tests = [_compile_operator(path, name, value) for name, value in condition.items()]
     if len(tests) == 1:
         return tests[0]
-    return lambda document: all(test(document) for test in tests)
+    return _all(tests)
 
 
 def _equality(path: str, wanted: Any) -> Predicate:
@@ -62,7 +83,7 @@ def _equality(path: str, wanted: Any) -> Predicate:
         found = candidates(document, path)
         if not found:
             return wanted is None
-        return any(order_of(value) == order for value in found)
+        return any([order_of(value) == order for value in found])
 
     return slow
 
@@ -73,7 +94,7 @@ def _in(path: str, wanted: list[Any]) -> Predicate:
 
     def test(document: Mapping[str, Any]) -> bool:
         found = candidates(document, path)
-        return any(order_of(value) in orders for value in found) if found else null
+        return any([order_of(value) in orders for value in found]) if found else null
 
     return test
 
@@ -83,8 +104,10 @@ def _comparison(path: str, wanted: Any, do: Callable[[Any, Any], bool]) -> Predi
 
     def test(document: Mapping[str, Any]) -> bool:
         return any(
-            type_rank(value) == rank and do(order_of(value), order)
-            for value in candidates(document, path)
+            [
+                type_rank(value) == rank and do(order_of(value), order)
+                for value in candidates(document, path)
+            ]
         )
 
     return test
@@ -108,8 +131,8 @@ def _compile_operator(path: str, name: str, value: Any) -> Predicate:
 
 
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "$lt": lambda a, b: bool(a < b),
-    "$lte": lambda a, b: bool(a <= b),
-    "$gt": lambda a, b: bool(a > b),
-    "$gte": lambda a, b: bool(a >= b),
+    "$lt": operator.lt,
+    "$lte": operator.le,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
 }

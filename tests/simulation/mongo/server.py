@@ -8,6 +8,7 @@ transactions waits for them instead. An abandoned transaction holds what it wrot
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import bson
@@ -15,11 +16,12 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tests.simulation.errors import Locked
-from tests.simulation.mongo.matching import compile_filter
+from tests.simulation.mongo.matching import Predicate, compile_filter
 from tests.simulation.mongo.updates import Update, apply_update
 from tests.simulation.mongo.values import MISSING, candidates, field_of, order_of
 
 TRANSACTION_SECONDS: Final = 60.0
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)  # an index knows no time
 _DUPLICATE_KEY: Final = 11000
 _WRITE_CONFLICT: Final = 112
 _NO_SUCH_TRANSACTION: Final = 251
@@ -39,6 +41,11 @@ class Stored:
         raw = bson.encode(document, codec_options=CODEC)
         return cls(raw, bson.decode(raw, CODEC))
 
+    def become(self, document: Mapping[str, Any]) -> "Stored":
+        """Return the next version of it; itself when nothing is different."""
+        raw = bson.encode(document, codec_options=CODEC)
+        return self if raw == self.raw else Stored(raw, bson.decode(raw, CODEC))
+
     def copy(self) -> dict[str, Any]:
         """Return the document for somebody to keep."""
         document: dict[str, Any] = bson.decode(self.raw, CODEC)
@@ -52,12 +59,14 @@ class Unique:
     fields: tuple[str, ...]
     partial: Mapping[str, Any] | None = None
 
+    @cached_property
+    def _holds(self) -> Predicate | None:
+        return None if self.partial is None else compile_filter(self.partial, _NEVER)
+
     def key(self, document: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Return a document's key; None when it is not in the index."""
-        if self.partial is not None:
-            test = compile_filter(self.partial, datetime.min.replace(tzinfo=UTC))
-            if not test(document):
-                return None
+        if self._holds is not None and not self._holds(document):
+            return None
         values = (field_of(document, name) for name in self.fields)
         return tuple(order_of(None if one is MISSING else one) for one in values)
 
@@ -168,9 +177,11 @@ class Server:
         self, name: str, match: Mapping[str, Any], transaction: Transaction | None = None
     ) -> list[Stored]:
         """Return the documents that match, in the order in which they were inserted."""
-        test = compile_filter(match, self.clock()) if match else None
         found = _by_id(match, self.rows(name, transaction))
-        return [row for row in found if test is None or test(row.value)]
+        if not found or not match or (len(match) == 1 and isinstance(match.get("_id"), str)):
+            return found
+        test = compile_filter(match, self.clock())
+        return [row for row in found if test(row.value)]
 
     def insert(
         self, name: str, documents: Sequence[Mapping[str, Any]], transaction: Transaction | None
@@ -192,11 +203,11 @@ class Server:
         One that is as it was needs no write, and so waits for nobody.
         """
         now = self.clock()
-        changed = [Stored.of(apply_update(row.copy(), update, now)) for row in rows]
+        changed = [row.become(apply_update(row.copy(), update, now)) for row in rows]
         pairs = list(zip(rows, changed, strict=True))
-        self.require_free(name, [one for one, new in pairs if one.raw != new.raw], transaction)
+        self.require_free(name, [one for one, new in pairs if one is not new], transaction)
         for before, after in pairs:
-            if after.raw != before.raw:
+            if after is not before:
                 self._write(name, before.value["_id"], after, transaction)
         return changed
 

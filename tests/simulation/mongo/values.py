@@ -18,28 +18,26 @@ MISSING: Final = _Missing()
 
 def order_of(value: Any) -> tuple[Any, ...]:
     """Return what sorts as MongoDB sorts values of any type."""
-    kind = type_rank(value)
+    kind = _RANK_OF.get(type(value)) or type_rank(value)
+    if kind in _PLAIN:
+        return (kind, value)
     if kind in (0, 1):
         return (kind,)
     if isinstance(value, dict):
         return (kind, tuple((type_rank(v), k, order_of(v)) for k, v in value.items()))
     if isinstance(value, list):
         return (kind, tuple(order_of(one) for one in value))
-    if isinstance(value, bytes):
-        return (kind, len(value), value)
-    return (kind, value)
+    return (kind, len(value), value)
 
 
 def type_rank(value: Any) -> int:
     """Return the place of a value's type in the order of types."""
-    if value is MISSING:
-        return 0
-    if value is None:
-        return 1
-    if isinstance(value, bool):
-        return 8
+    rank = _RANK_OF.get(type(value))
+    if rank is not None:
+        return rank
     for rank, kinds in _RANKS:
         if isinstance(value, kinds):
+            _RANK_OF[type(value)] = rank
             return rank
     raise Unsupported(f"a value of type {type(value).__name__}")
 
@@ -47,6 +45,8 @@ def type_rank(value: Any) -> int:
 _RANKS: Final[tuple[tuple[int, Any], ...]] = (
     (2, (int, float)), (3, str), (4, dict), (5, list), (6, bytes), (9, datetime.datetime),
 )  # fmt: skip
+_RANK_OF: Final[dict[type, int]] = {_Missing: 0, type(None): 1, bool: 8}  # and those met since
+_PLAIN: Final = (2, 3, 8, 9)  # what has an order in Python that is the right one
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -56,6 +56,8 @@ def equal(one: Any, other: Any) -> bool:
 
 def field_of(document: Any, path: str) -> Any:
     """Return a field as an expression sees it: through an array, the array of the fields."""
+    if "." not in path and isinstance(document, dict):
+        return document.get(path, MISSING)
     value = document
     parts = path.split(".")
     for place, part in enumerate(parts):
@@ -72,6 +74,11 @@ def field_of(document: Any, path: str) -> Any:
 
 def candidates(document: Any, path: str) -> list[Any]:
     """Return the values that a query compares a path with: arrays, and also their elements."""
+    if "." not in path and isinstance(document, dict):
+        value = document.get(path, MISSING)
+        if value is MISSING:
+            return []
+        return [value, *value] if isinstance(value, list) else [value]
     found: list[Any] = []
     _collect(document, path.split("."), found)
     return found
