@@ -60,8 +60,8 @@ mutants: $(INSTALLED)  ## each defence taken out of a copy, one at a time: the t
 	$(BIN)/python -m tests.mutants
 
 SEEDS ?= 10000
-sim: $(INSTALLED)  ## SEEDS runs of the control plane in one thread, on a simulated clock and network
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+sim: $(INSTALLED)  ## SEEDS runs of the control plane, each in one thread, on a simulated clock and network
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 0
 
 NODE := tests/conformance/node_modules/.package-lock.json
 
