@@ -30,6 +30,7 @@ class Summary:
     turns: int = 0
     seconds: float = 0.0  # virtual ones
     injected: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     failed: list[int] = field(default_factory=list)
 
     def add(self, report: Report) -> None:
@@ -38,6 +39,7 @@ class Summary:
         self.turns += report.turns
         self.seconds += report.seconds
         self.injected += report.injected
+        self.events += report.events
         if report.violation is not None:
             self.failed.append(report.seed)
 
@@ -58,6 +60,7 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """Say what went wrong on purpose, how much was run, and what that proves."""
         yield from (f"{what}: {times}" for what, times in sorted(self.injected.items()))
+        yield from (f"event {kind}: {times}" for kind, times in sorted(self.events.items()))
         turns, seconds = self.turns / self.done, self.seconds / self.done
         yield f"{turns:.0f} turns and {seconds:.0f} virtual seconds a seed"
         yield from (f"again: python -m tests.simulation --seed {one}" for one in self.failed)

@@ -6,7 +6,7 @@ place could be wrong in both.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.simulation.errors import Violation
 from tests.simulation.mongo.server import Change, Server
@@ -14,6 +14,20 @@ from tests.simulation.objects import Objects
 from tests.simulation.receiver import Receiver
 
 Row = Mapping[str, Any]
+
+
+class Quotas(Protocol):
+    """What a namespace may have at once."""
+
+    @property
+    def processing_batches(self) -> int | None:
+        """Batches that are PROCESSING, but for those on hold."""
+
+    @property
+    def blocks_in_flight(self) -> int | None:
+        """Blocks under a lease that has not run out."""
+
+
 MAX_ATTEMPTS: Final = 3
 _MOVES: Final[Mapping[str, frozenset[str]]] = {
     "DRAFT": frozenset({"QUEUED"}),
@@ -47,11 +61,14 @@ class Checker:
         objects: Objects,
         receiver: Receiver,
         clock: Callable[[], datetime],
+        quotas: Quotas,
     ) -> None:
         self._server = server
         self._objects = objects
         self._receiver = receiver
         self._clock = clock
+        self._quotas = quotas
+        self.harmed: set[str] = set()  # batches that were damaged on purpose
         self._sequences: dict[str, int] = {}  # the last of each batch
         self._settled: dict[str, int] = {}  # rows, as the last event of each batch has them
         self._positions: dict[str, int] = {}  # the last of each namespace
@@ -103,12 +120,31 @@ class Checker:
                 require("I1", new["retries"] == old["retries"] + 1, f"{move} without a retry")
             if new["status"] in ENDS:
                 self._ended(new)
+            if new["status"] == "PROCESSING":
+                self._has_room("batches", self._quotas.processing_batches, new, self._is_under_way)
         require("I5", new["sequence"] >= old["sequence"], f"{name}: its sequence fell")
         require("I8", new["epoch"] >= old["epoch"], f"{name}: its epoch fell")
         require("I4", new["blocks_open"] >= 0, f"{name}: fewer than no blocks are open")
         require("I4", min(new["counts"].values()) >= 0, f"{name}: {new['counts']}")
 
+    def _has_room(
+        self, table: str, most: int | None, new: Row, counts: Callable[[Row], bool]
+    ) -> None:
+        if most is not None:
+            mine = [row.value for row in self._rows(table).values()]
+            number = sum(one["namespace_id"] == new["namespace_id"] and counts(one) for one in mine)
+            require("quota", number <= most, f"{number} {table} at once, of {most}")
+
+    def _is_under_way(self, batch: Row) -> bool:
+        return batch["status"] == "PROCESSING" and not batch["hold"]
+
+    def _is_in_work(self, block: Row) -> bool:
+        return block["status"] == "LEASED" and bool(block["lease_until"] >= self._clock())
+
     def _ended(self, batch: Row) -> None:
+        if (batch["reason"] or {}).get("code") == "DEADLINE_EXCEEDED":
+            late = batch["deadline_at"] < self._clock()
+            require("deadline", late, f"{batch['_id']} was ended before its deadline")
         live = [row.value["_id"] for row in self._blocks_of(batch) if not _has_ended(row.value)]
         require("I9", not live, f"{batch['_id']} ended {batch['status']} with live blocks {live}")
         if batch["status"] in ("COMPLETED", "COMPLETED_WITH_ERRORS"):
@@ -133,6 +169,7 @@ class Checker:
         if new["status"] == "LEASED" and new["epoch"] > old["epoch"]:
             self._claimed(old, new, bound)
             require("pause", not batch["hold"], f"{name} was claimed while its batch is paused")
+            self._has_room("blocks", self._quotas.blocks_in_flight, new, self._is_in_work)
         if new["status"] == "DONE" and old["status"] != "DONE":
             self._done(old, new, batch)
         if _has_ended(old) and not _has_ended(new):
@@ -175,6 +212,9 @@ class Checker:
             return
         if "batch_id" not in new:
             return
+        if new["type"] == "batch.healed":
+            said = f"{new['batch_id']} was mended though nobody had harmed it: {new}"
+            require("heal", new["batch_id"] in self.harmed, said)
         batch_id, number = new["batch_id"], new["sequence"]
         last = self._sequences.get(batch_id, 0)
         require("I5", number == last + 1, f"{batch_id}: event {number} follows {last}")

@@ -8,6 +8,8 @@ _BLOCK: Final = "models/block.py"
 _EVENTS: Final = "workers/events.py"
 _IDEMPOTENCY: Final = "models/idempotency.py"
 _WRITER: Final = "engine/writer.py"
+_SWEEPS: Final = "workers/sweeps.py"
+_BATCHES: Final = "workers/batches.py"
 DEFENCES: Final = (
     Mutant(
         "a block is finished under any epoch",
@@ -96,7 +98,7 @@ DEFENCES: Final = (
     Mutant(
         "a block that is done wakes nobody",
         (Edit(_WRITER, "    await wake_readers(session, work.block)\n", ""),),
-        ("liveness",),
+        ("liveness", "heal"),
     ),
     Mutant(
         "documents are written outside of the transaction that ends their block",
@@ -108,5 +110,21 @@ DEFENCES: Final = (
             ),
         ),
         ("I12",),
+    ),
+    Mutant(
+        "nobody looks into batches that nothing happens to",
+        (Edit(_SWEEPS, "_TENDED: Final = (heal_quiet_batches, ", "_TENDED: Final = ("),),
+        ("liveness",),
+    ),
+    Mutant(
+        "batches are begun without passing the gate of their namespace",
+        (
+            Edit(
+                _BATCHES,
+                '            await pass_gate(session, batch.namespace_id, "batches")\n',
+                "",
+            ),
+        ),
+        ("quota",),
     ),
 )

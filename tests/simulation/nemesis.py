@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from tests.simulation.harm import harm_batch
 from tests.simulation.network import Faults
 from tests.simulation.nodes import Cluster
 
@@ -14,6 +15,7 @@ _PAUSE_SECONDS: Final = 6.0  # between two strikes, on average
 _DEAD_SECONDS: Final = 12.0  # at most
 _STOPPED_SECONDS: Final = 50.0  # longer than a lease
 _DOWN_SECONDS: Final = 15.0
+_HARMS: Final = 0.2  # of the runs: what heals waits for two quiet minutes
 
 
 def draw_faults(chance: random.Random) -> Faults:
@@ -39,8 +41,9 @@ def draw_faults(chance: random.Random) -> Faults:
 class Nemesis:
     """Strikes until it is told to stop, then mends everything."""
 
-    def __init__(self, cluster: Cluster, chance: random.Random) -> None:
+    def __init__(self, cluster: Cluster, chance: random.Random, harmed: set[str]) -> None:
         self._cluster = cluster
+        self._harmed = harmed
         self._chance = chance
         self._mending: set[asyncio.Task[None]] = set()
 
@@ -49,7 +52,9 @@ class Nemesis:
         loop = asyncio.get_running_loop()
         self._cluster.network.faults = draw_faults(self._chance)
         end = loop.time() + seconds
-        strikes = (self._kill, self._kill, self._stop, self._cut, self._wipe)
+        strikes = [self._kill, self._kill, self._stop, self._cut, self._wipe]
+        if self._chance.random() < _HARMS:
+            strikes += [self._harm] * 3
         while (pause := self._chance.expovariate(1 / _PAUSE_SECONDS)) < end - loop.time():
             await asyncio.sleep(pause)
             self._chance.choice(strikes)()
@@ -90,6 +95,12 @@ class Nemesis:
     def _wipe(self) -> None:
         self._note("wipe redis")
         self._cluster.messages.wipe()
+
+    def _harm(self) -> None:
+        if (done := harm_batch(self._cluster.server, self._chance)) is not None:
+            damage, batch_id = done
+            self._harmed.add(batch_id)
+            self._note(f"harm {damage} {batch_id}")
 
     def _restart(self, name: str) -> None:
         if not self._cluster.nodes[name].process.alive:

@@ -6,6 +6,7 @@ simulated. Each has a clock of its own, a little wrong.
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from models.settings import (
     EngineSettings,
     MongoSettings,
     QdrantSettings,
+    QuotaSettings,
     RedisSettings,
     S3Settings,
     Settings,
@@ -67,6 +69,15 @@ SETTINGS: Final = Settings(
 )
 
 
+def draw_settings(chance: random.Random) -> Settings:
+    """Return the settings of a run: what a namespace may have at once, if there is a limit."""
+    quotas = QuotaSettings(
+        processing_batches=chance.choice((None, None, 1, 2)),
+        blocks_in_flight=chance.choice((None, None, 1, 3)),
+    )
+    return SETTINGS.model_copy(update={"quotas": quotas})
+
+
 @dataclass
 class Cluster:
     """Every server and process of one simulated deployment."""
@@ -78,6 +89,7 @@ class Cluster:
     points: Points
     messages: Messages
     receiver: Receiver
+    settings: Settings = SETTINGS
     nodes: dict[str, "Node"] = field(default_factory=dict)
 
     def boot(self, name: str) -> "Node":
@@ -122,16 +134,18 @@ class Node:
 
     def _open(self) -> Stores:
         cluster = self.cluster
-        bus = Bus(SETTINGS.redis)
+        bus = Bus(cluster.settings.redis)
         connection = Connection(cluster.messages)
         bus.redis = cast(Any, connection)
         bus._pubsub = cast(Any, connection.pubsub())
         return Stores(
-            SETTINGS,
+            cluster.settings,
             Database(cast(Any, Client()), "simulated"),
             bus,
-            ArtifactStore(cast(Any, cluster.objects), SETTINGS.s3),
-            VectorStore(cast(Any, cluster.points), cast(Any, cluster.points), SETTINGS.qdrant),
+            ArtifactStore(cast(Any, cluster.objects), cluster.settings.s3),
+            VectorStore(
+                cast(Any, cluster.points), cast(Any, cluster.points), cluster.settings.qdrant
+            ),
             cast(Any, cluster.receiver),
             cast(Any, None),  # answers: nobody asks for any
         )
@@ -207,10 +221,10 @@ class SimulatedConductor(Conductor):
     """The product's conductor, but for what it opens when it begins."""
 
     def __init__(self, node: Node) -> None:
-        self._settings = SETTINGS
+        self._settings = settings = node.stores.settings
         self._owner = new_id("sub")
         self._pools = cast(Any, SimulatedPools(node.cluster.network))
-        self._slots = Slots(SETTINGS.engine.conductor_blocks)
+        self._slots = Slots(settings.engine.conductor_blocks, settings.quotas.blocks_in_flight)
         self._runs = {}
         self._stores = node.stores
         self._opening = asyncio.Lock()

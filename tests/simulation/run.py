@@ -29,7 +29,7 @@ from tests.simulation.mongo.driver import Client as MongoClient
 from tests.simulation.mongo.server import Server
 from tests.simulation.nemesis import PROCESSES, Nemesis
 from tests.simulation.network import Network
-from tests.simulation.nodes import EPOCH, Cluster
+from tests.simulation.nodes import EPOCH, Cluster, draw_settings
 from tests.simulation.objects import Objects
 from tests.simulation.outcome import is_as_expected, require_outcome
 from tests.simulation.points import Points
@@ -37,7 +37,7 @@ from tests.simulation.receiver import Receiver
 from tests.simulation.scenario import Client, Tenant, draw_orders, draw_tenants
 
 MAX_FAULT_SECONDS: Final = 90.0  # virtual ones, as all are
-END_SECONDS: Final = 400.0  # after the faults, until every batch has ended
+END_SECONDS: Final = 600.0  # after the faults, until every batch has ended
 TOLD_SECONDS: Final = 3600.0  # until the webhooks, which wait half an hour after a third failure
 _EXPECTED: Final = (PyMongoError, StrataError)  # to be met while stores are away
 _RETRIES: Final = 3
@@ -53,6 +53,7 @@ class Report:
     turns: int
     calls: int
     injected: Counter[str]
+    events: Counter[str]  # that were written down, by type
     trace: list[str] = field(default_factory=list)
     violation: str | None = None
 
@@ -73,16 +74,16 @@ def _simulate(seed: int, keeps: bool, faults: bool) -> Report:
             virtual_loop(chance) as loop,
             _listening(network := Network(loop, chance, keeps)),
         ):
-            violation = None
+            violation, events = None, Counter[str]()
             try:
-                loop.run_until_complete(_run(loop, network, chance, faults))
+                loop.run_until_complete(_run(loop, network, chance, faults, events))
             except Violation as error:
                 violation = str(error)
             finally:
                 loop.kill_all()
             return Report(
                 seed, network.digest, loop.now, loop.turns, network.calls, network.injected,
-                network.lines, violation,
+                events, network.lines, violation,
             )  # fmt: skip
     finally:
         gc.enable()
@@ -120,7 +121,9 @@ def _listening(network: Network) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
 
 
-async def _run(loop: VirtualLoop, network: Network, chance: random.Random, faults: bool) -> None:
+async def _run(
+    loop: VirtualLoop, network: Network, chance: random.Random, faults: bool, events: Counter[str]
+) -> None:
     simulate(lambda: EPOCH + timedelta(seconds=loop.now), chance.getrandbits)
     server = Server(lambda: EPOCH + timedelta(seconds=round(loop.now, 3)))
     MONGO.set(Mongo(server, network))
@@ -128,11 +131,13 @@ async def _run(loop: VirtualLoop, network: Network, chance: random.Random, fault
     await init_models()
     cluster = Cluster(
         loop, network, server, Objects(network), Points(network), Messages(network),
-        Receiver(network),
+        Receiver(network), draw_settings(chance),
     )  # fmt: skip
     tenants = draw_tenants(chance)
     _store(server, tenants)
-    checker = Checker(server, cluster.objects, cluster.receiver, server.clock)
+    checker = Checker(
+        server, cluster.objects, cluster.receiver, server.clock, cluster.settings.quotas
+    )
     network.after_effect = checker.look
     seconds = chance.uniform(20, MAX_FAULT_SECONDS)
     orders = draw_orders(chance, tenants, seconds)
@@ -141,10 +146,11 @@ async def _run(loop: VirtualLoop, network: Network, chance: random.Random, fault
     clients = [Client(cluster, order) for order in orders]
     begun = [asyncio.create_task(client.run()) for client in clients]
     if faults:
-        await Nemesis(cluster, chance).rage(seconds)
+        await Nemesis(cluster, chance, checker.harmed).rage(seconds)
     await _within("all batches end", asyncio.gather(*begun), END_SECONDS)
     await _within("what failed is made good", _make_good(server, clients), END_SECONDS)
     await _within("everybody is told", _quiet(checker), TOLD_SECONDS)
+    events.update(row.value["type"] for row in server.table("events").rows.values())
     checker.require_rest()
     require_outcome(server, cluster.points, cluster.receiver, tenants, orders)
 

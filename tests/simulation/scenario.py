@@ -21,17 +21,19 @@ from models.ids import new_id
 from models.object import Blob, Object
 from models.scope import Scope
 from models.sealing import Seal
+from models.states import Hold
 from models.stored import Stored
 from models.stores import Stores
+from models.turns import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from models.webhook import Webhook, WebhookSecret
 from tests.factories import make_bucket, make_collection, make_object, make_webhook
 from tests.simulation.extractors import BUSY, POISON, VECTOR, choose_words
 from tests.simulation.nodes import SETTINGS, Api, Cluster
-from workers.batches import cancel_batch, open_batch
+from workers.batches import CancelMode, cancel_batch, open_batch
 from workers.idempotency import Outcome, Request, once
 from workers.reopening import RetryChoice, RetryMode
 from workers.retries import replay_retry, retry_batch
-from workers.steering import pause_batch, resume_batch
+from workers.steering import pause_batch, resume_batch, set_batch_priority
 from workers.submissions import replay_submission, submit_batch
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _WORDS: Final = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 _AGAIN_SECONDS: Final = 2.0
 _PAUSED: Final = "on hold"
+_DEADLINES: Final = (30.0, 150.0)
 _ENDED: Final = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"})
 
 
@@ -59,6 +62,15 @@ class Tenant:
         return Scope(self.namespace_id)
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing that a client does to its batch while it runs."""
+
+    name: str
+    after: float  # the step before
+    priority: int = 0  # that it is given
+
+
 @dataclass
 class Order:
     """One batch as its client knows it."""
@@ -67,8 +79,11 @@ class Order:
     tenant: Tenant
     object_ids: list[str]
     begins: float
-    cancels: float | None  # after it was submitted
-    pauses: tuple[float, float] | None  # after it was submitted, and for how long
+    cancels: float | None  # after the last step
+    mode: CancelMode
+    priority: int
+    deadline: float | None  # in seconds once it is queued
+    steps: list[Step]  # once it is submitted
     retries: int  # how often its client has it tried again when it has ended
     hasty: bool  # its client asks twice at once
     batch_id: str | None = None
@@ -126,15 +141,36 @@ def draw_orders(chance: random.Random, tenants: list[Tenant], seconds: float) ->
         ids = sorted(tenant.texts)
         chosen = sorted(chance.sample(ids, chance.randint(1, len(ids))))
         cancels = chance.random() * seconds / 2 if chance.random() < 0.2 else None
-        pauses = None
-        if chance.random() < 0.2:
-            pauses = (chance.random() * seconds / 2, chance.random() * seconds)
-        begins = chance.random() * seconds / 2
-        retries = chance.choice((0, 0, 1, 2))
-        hasty = chance.random() < 0.3
-        order = Order(number, tenant, chosen, begins, cancels, pauses, retries, hasty)
+        order = Order(
+            number,
+            tenant,
+            chosen,
+            begins=chance.random() * seconds / 2,
+            cancels=cancels,
+            mode=chance.choice((CancelMode.FORCE, CancelMode.SAFE)),
+            priority=_draw_priority(chance),
+            deadline=chance.uniform(*_DEADLINES) if chance.random() < 0.2 else None,
+            steps=_draw_steps(chance, seconds),
+            retries=chance.choice((0, 0, 1, 2)),
+            hasty=chance.random() < 0.3,
+        )
         orders.append(order)
     return orders
+
+
+def _draw_steps(chance: random.Random, seconds: float) -> list[Step]:
+    steps = []
+    for number in range(chance.choice((0, 0, 0, 1, 2))):
+        steps.append(Step(f"pause {number}", chance.random() * seconds / 2))
+        steps.append(Step(f"resume {number}", chance.random() * seconds))
+    if chance.random() < 0.3:
+        step = Step("priority", chance.random() * seconds / 2, _draw_priority(chance))
+        steps.insert(chance.randint(0, len(steps)), step)
+    return steps
+
+
+def _draw_priority(chance: random.Random) -> int:
+    return chance.choice((0, 0, chance.randint(LOWEST_PRIORITY, HIGHEST_PRIORITY)))
 
 
 class Client:
@@ -145,18 +181,16 @@ class Client:
         self.order = order
 
     async def run(self) -> None:
-        """Create and submit the batch, pause or cancel it if that is the plan, and see it end."""
+        """Create and submit the batch, steer or cancel it if that is the plan, and see it end."""
         order = self.order
         await asyncio.sleep(order.begins)
         order.batch_id = await self._insist("create", self._create)
         await self._insist("submit", self._submit)
         self._cluster.ring(order.batch_id)
-        if order.pauses is not None:
+        for step in order.steps:
+            await asyncio.sleep(step.after)
             with contextlib.suppress(IllegalTransition):  # it has ended
-                await asyncio.sleep(order.pauses[0])
-                await self._insist("pause", self._pause)
-                await asyncio.sleep(order.pauses[1])
-                await self._insist("resume", self._resume)
+                await self._insist(step.name, partial(self._steer, step))
         if order.cancels is not None:
             await asyncio.sleep(order.cancels)
             order.canceled = (await self._insist("cancel", self._cancel)) != "ended"
@@ -236,24 +270,35 @@ class Client:
         return str(batch.id)
 
     async def _submit(self, stores: Stores, key: str) -> None:
-        scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
+        order, scope = self.order, self.order.tenant.scope
+        batch_id = order.batch_id or ""
         await self._once(
             stores,
             key,
-            lambda claim: submit_batch(stores, scope, batch_id, claim=claim),
+            lambda claim: submit_batch(
+                stores, scope, batch_id, priority=order.priority,
+                deadline_seconds=order.deadline, claim=claim,
+            ),
             lambda made: replay_submission(scope, made["batch_id"]),
-        )
+        )  # fmt: skip
 
-    async def _pause(self, stores: Stores, key: str) -> None:
-        await pause_batch(stores, self.order.tenant.scope, self.order.batch_id or "")
+    async def _steer(self, step: Step, stores: Stores, key: str) -> None:
+        scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
+        if step.name.startswith("pause"):
+            await pause_batch(stores, scope, batch_id)
+        elif step.name.startswith("resume"):
+            await resume_batch(stores, scope, batch_id)
+        else:
+            await set_batch_priority(stores, scope, batch_id, step.priority)
 
     async def _resume(self, stores: Stores, key: str) -> None:
         await resume_batch(stores, self.order.tenant.scope, self.order.batch_id or "")
 
     async def _cancel(self, stores: Stores, key: str) -> str:
         scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
-        batch = await cancel_batch(stores, scope, batch_id)
-        return "canceled" if batch.status in ("CANCELING", "CANCELED") else "ended"
+        batch = await cancel_batch(stores, scope, batch_id, mode=self.order.mode)
+        stopping = batch.hold is Hold.STOPPING
+        return "canceled" if stopping or batch.status in ("CANCELING", "CANCELED") else "ended"
 
     async def _retry(self, stores: Stores, key: str) -> None:
         scope, batch_id = self.order.tenant.scope, self.order.batch_id or ""
@@ -268,4 +313,4 @@ class Client:
 
     async def _look(self, stores: Stores, key: str) -> str:
         batch = await self.order.tenant.scope.require(Batch, self.order.batch_id or "")
-        return str(batch.status) if batch.hold is None else _PAUSED
+        return _PAUSED if batch.hold is Hold.PAUSED else str(batch.status)
