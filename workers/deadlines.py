@@ -8,6 +8,7 @@ from models.errors import InvalidInput, LimitExceeded
 from models.settings import QuotaSettings
 from models.states import BatchStatus
 from models.stores import Stores
+from workers.healing import heal_batch
 from workers.transitions import fail_batch
 
 DEADLINE_EXCEEDED: Final = "DEADLINE_EXCEEDED"
@@ -35,9 +36,15 @@ def choose_deadline(quotas: QuotaSettings, seconds: float | None) -> float | Non
 
 
 async def end_overdue(stores: Stores, batch: Batch) -> bool:
-    """Fail a batch whose deadline has passed; what it committed stays. False when it has time."""
+    """Fail a batch whose deadline has passed; what it committed stays. False when it has time.
+
+    One that is kept from ending by damage is mended instead, and looked at again: it may have
+    ended in time.
+    """
     if batch.deadline_at is None or not await is_overdue(batch.id):
         return False
+    if await heal_batch(stores, batch.id):
+        return True
     message = (
         f"{DEADLINE_EXCEEDED}: the batch had not ended {batch.deadline_seconds:g} s after it was "
         "queued."

@@ -115,6 +115,24 @@ async def test_what_has_only_to_be_counted_has_ended_in_time(
     assert (await job.batch()).status == "COMPLETED"
 
 
+async def test_a_count_that_drifted_does_not_fail_a_batch_that_has_ended_in_time(
+    stores: Stores, namespace: NamespaceOfTest
+) -> None:
+    job = await open_job(stores, namespace.scope)
+    await submit_with(stores, job, 60)
+    drift = {"$inc": {"blocks_open": 1}}
+    await Batch.get_pymongo_collection().update_one({"_id": job.batch_id}, drift)
+    async with inline_engine(stores) as engine, asyncio.timeout(20):
+        await reconcile(stores, engine, job.batch_id)
+        while (await job.batch()).blocks_open > 1:
+            await asyncio.sleep(0.01)
+        await let_pass(job)
+        await sweep(stores, engine)
+        await sweep(stores, engine)
+
+    assert (await job.batch()).status == "COMPLETED"
+
+
 async def test_a_retry_has_as_much_time_again(stores: Stores, namespace: NamespaceOfTest) -> None:
     job = await open_job(stores, namespace.scope)
     await submit_with(stores, job, 60)
