@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from tests.simulation.errors import Violation
-from tests.simulation.mongo.server import Change, Server
+from tests.simulation.mongo.server import Server
+from tests.simulation.mongo.tables import Change
 from tests.simulation.objects import Objects
 from tests.simulation.receiver import Receiver
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from tests.simulation.mongo.server import Server, Stored
+from tests.simulation.mongo.server import Server
+from tests.simulation.mongo.tables import Stored
 from tests.simulation.mongo.updates import Update
 
 _FAR: Final = timedelta(hours=5)

@@ -24,9 +24,10 @@ from tests.simulation.errors import Violation
 from tests.simulation.extractors import Words, in_the_catalog
 from tests.simulation.loop import PROCESS, VirtualLoop, virtual_loop
 from tests.simulation.messages import Messages
-from tests.simulation.mongo.driver import MONGO, Mongo, build_indexes
 from tests.simulation.mongo.driver import Client as MongoClient
+from tests.simulation.mongo.driver import build_indexes
 from tests.simulation.mongo.server import Server
+from tests.simulation.mongo.sessions import MONGO, Mongo
 from tests.simulation.nemesis import PROCESSES, Nemesis
 from tests.simulation.network import Network
 from tests.simulation.nodes import EPOCH, Cluster, draw_settings

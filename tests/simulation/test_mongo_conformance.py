@@ -16,8 +16,10 @@ from models.ids import new_id
 from models.stores import Stores
 from tests.simulation.errors import Unsupported
 from tests.simulation.loop import virtual_loop
-from tests.simulation.mongo.driver import MONGO, Client, Mongo
-from tests.simulation.mongo.server import Server, Unique
+from tests.simulation.mongo.driver import Client
+from tests.simulation.mongo.server import Server
+from tests.simulation.mongo.sessions import MONGO, Mongo
+from tests.simulation.mongo.tables import Unique
 from tests.simulation.network import Network
 
 T = TypeVar("T")
