@@ -51,10 +51,10 @@ class Summary:
     def progress(self) -> str:
         """Say how far it is, how fast it goes, and how long it will take."""
         rate = self.done / self.spent
-        left = (self.number - self.done) / rate
+        minutes, seconds = divmod(round((self.number - self.done) / rate), 60)
         return (
             f"{self.done} of {self.number} seeds, {len(self.failed)} failed, "
-            f"{rate:.1f} a second, {left / 60:.0f} min {left % 60:.0f} s left"
+            f"{rate:.1f} a second, {minutes} min {seconds} s left"
         )
 
     def lines(self) -> Iterator[str]:
