@@ -65,6 +65,8 @@ class _Future(asyncio.Future[Any]):
 class VirtualLoop(asyncio.BaseEventLoop):
     """One thread, many processes, no waiting."""
 
+    _stopping: bool  # asyncio's own
+
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
         self.now = 0.0
