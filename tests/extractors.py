@@ -212,9 +212,10 @@ class Slow(Constant):
 
 
 class HoldingParameters(Parameters):
-    """A file that lets it go on."""
+    """A file that lets it go on, and one that appears when it waits."""
 
     gate: str
+    started: str | None = None
 
 
 class Holding(Constant):
@@ -226,6 +227,8 @@ class Holding(Constant):
     def extract(self, rows: pa.RecordBatch, progress: Progress) -> Extraction:
         """Wait, showing progress."""
         found, gate, turns = list(words(rows)), Path(self.parameters.gate), 0
+        if self.parameters.started is not None:
+            Path(self.parameters.started).touch()
         while "hold" in {word for _, word in found} and not gate.exists():
             time.sleep(0.01)
             turns += 1

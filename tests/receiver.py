@@ -36,7 +36,7 @@ class Receiver:
         """Return the address of the server, under any name."""
         return f"{scheme}://{host}:{self.port}{path}"
 
-    async def wait_for(self, count: int, seconds: float = 15) -> list[Received]:
+    async def wait_for(self, count: int, seconds: float = 20) -> list[Received]:
         """Return the requests once so many came."""
         async with asyncio.timeout(seconds):
             while len(self.requests) < count:

@@ -21,6 +21,7 @@ from models.ids import new_id
 from models.object import Blob, Object
 from models.row_error import RowError
 from models.scope import Scope
+from models.stored import LONG_AGO
 from models.stores import Stores
 from tests.extractors import VECTOR, choice
 from tests.factories import make_batch, make_collection, make_object, store
@@ -81,6 +82,13 @@ async def claim(stores: Stores, batch_id: str, *, lease_seconds: float = 30.0) -
     )
     assert claimed is not None
     return claimed[0]
+
+
+async def lapse(batch: Batch) -> None:
+    """Let the leases of a batch and of its blocks be over."""
+    ended = {"$set": {"lease_until": LONG_AGO}}
+    await Batch.get_pymongo_collection().update_one({"_id": batch.id}, ended)
+    await Block.get_pymongo_collection().update_many({"batch_id": batch.id}, ended)
 
 
 async def submitted(

@@ -64,5 +64,5 @@ async def test_room_given_to_a_wait_that_is_canceled_at_once_is_not_lost() -> No
     waiting.cancel()  # the room is its already, but it has not gone on yet
     await asyncio.gather(waiting, return_exceptions=True)
 
-    async with asyncio.timeout(1), gate.hold(100):
+    async with asyncio.timeout(20), gate.hold(100):
         pass

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.engine.batches import (
     claim,
     documents_of,
     errors_of,
+    lapse,
     make_run,
     reread,
     run,
@@ -37,7 +39,7 @@ from tests.factories import make_bucket
 from tests.fixtures.stores import NamespaceOfTest
 from workers.batches import cancel_batch
 
-LEASE = 1.0  # seconds; a block that does not move is given up after three quarters of it
+LEASE = 1.5  # seconds; a block that does not move is given up after three quarters of it
 
 
 @pytest.fixture
@@ -260,7 +262,7 @@ async def test_a_slow_extractor_keeps_its_lease_by_progress(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     bucket = make_bucket(namespace.id)
-    collection = words_of(bucket, slow(1.8 * LEASE))
+    collection = words_of(bucket, slow(1.2 * LEASE))
     batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
 
     await run(with_engine(stores, lease_seconds=LEASE), batch, inline)
@@ -290,13 +292,13 @@ async def test_blocks_that_wait_for_a_process_keep_their_leases(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
 ) -> None:
     bucket = make_bucket(namespace.id)
-    collection = words_of(bucket, slow(0.7 * LEASE))
-    batch = await submitted(stores, bucket, texts_in(bucket, ["a"] * 64), collection)
+    collection = words_of(bucket, slow(0.5 * LEASE))
+    batch = await submitted(stores, bucket, texts_in(bucket, ["a"] * 48), collection)
 
     await run(with_engine(stores, lease_seconds=LEASE), batch, inline)
 
     blocks = await blocks_of(batch)
-    assert [block.attempts for block in blocks] == [1, 1, 1, 1]  # one at a time, four claimed
+    assert [block.attempts for block in blocks] == [1, 1, 1]  # one at a time, three claimed
 
 
 async def test_a_lease_lost_halfway_commits_nothing(
@@ -326,9 +328,9 @@ async def test_a_stolen_block_is_dropped_before_it_is_done(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, tmp_path: Path
 ) -> None:
     bucket = make_bucket(namespace.id)
-    started = tmp_path / "started"
-    collection = words_of(bucket, slow(3, started=str(started)))
-    batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
+    started, gate = tmp_path / "started", tmp_path / "gate"
+    collection = words_of(bucket, choice("holding@v1", gate=str(gate), started=str(started)))
+    batch = await submitted(stores, bucket, texts_in(bucket, ["hold"]), collection)
     under_way = await make_run(with_engine(stores, lease_seconds=LEASE), batch, inline)
     running = asyncio.create_task(under_way.run())
     await appeared(started)
@@ -338,47 +340,51 @@ async def test_a_stolen_block_is_dropped_before_it_is_done(
     )
     await Batch.get_pymongo_collection().update_one({"_id": batch.id}, {"$set": {"blocks_open": 0}})
 
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, 20)  # the extractor still holds its block
+    gate.touch()
 
 
 async def test_a_run_ends_when_another_epoch_has_the_batch(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, tmp_path: Path
 ) -> None:
     bucket = make_bucket(namespace.id)
-    started = tmp_path / "started"
-    collection = words_of(bucket, slow(3, started=str(started)))
-    batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
+    started, gate = tmp_path / "started", tmp_path / "gate"
+    collection = words_of(bucket, choice("holding@v1", gate=str(gate), started=str(started)))
+    batch = await submitted(stores, bucket, texts_in(bucket, ["hold"]), collection)
     under_way = await make_run(with_engine(stores, lease_seconds=LEASE), batch, inline)
     running = asyncio.create_task(under_way.run())
     await appeared(started)
 
     await Batch.get_pymongo_collection().update_one({"_id": batch.id}, {"$inc": {"epoch": 1}})
 
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, 20)  # the extractor still holds its block
+    gate.touch()
     (block,) = await blocks_of(batch)
     assert block.status == BlockStatus.LEASED
 
 
 async def test_a_run_keeps_the_batch_while_it_works(
-    stores: Stores, namespace: NamespaceOfTest, inline: InlinePools
+    stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, tmp_path: Path
 ) -> None:
-    bucket = make_bucket(namespace.id)
-    collection = words_of(bucket, slow(1.5 * LEASE))
-    batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
-    lapses: list[bool] = []
+    lease = timedelta(seconds=3 * LEASE)
+    bucket, gate = make_bucket(namespace.id), tmp_path / "gate"
+    collection = words_of(bucket, choice("holding@v1", gate=str(gate)))
+    batch = await submitted(stores, bucket, texts_in(bucket, ["hold"]), collection)
+    running = asyncio.create_task(
+        run(with_engine(stores, lease_seconds=lease.total_seconds()), batch, inline)
+    )
 
-    async def watch() -> None:
-        lapsed = {"_id": batch.id, "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
-        while True:
-            await asyncio.sleep(LEASE / 10)
-            lapses.append(await Batch.get_pymongo_collection().count_documents(lapsed) > 0)
+    ends = [batch.lease_until]  # the claim's, the run's first, and one that it renewed
+    async with asyncio.timeout(20):
+        while len(ends) < 3:
+            await asyncio.sleep(0.02)
+            if (end := (await reread(batch)).lease_until) != ends[-1]:
+                ends.append(end)
+    gate.touch()
+    await running
 
-    watcher = asyncio.create_task(watch())
-    await run(with_engine(stores, lease_seconds=LEASE), batch, inline)
-    watcher.cancel()
-
-    assert len(lapses) > 10
-    assert not any(lapses)
+    _, first, renewed = ends
+    assert first < renewed < first + lease  # before the first had run out
 
 
 async def test_a_block_whose_process_is_gone_is_taken_up_again(
@@ -393,7 +399,7 @@ async def test_a_block_whose_process_is_gone_is_taken_up_again(
     await appeared(started)
     await end_tasks(dead)
 
-    await asyncio.sleep(LEASE)
+    await lapse(batch)
     successor = await claim(stores, batch.id, lease_seconds=LEASE)
     await run(hurried, successor, inline)
 
@@ -455,15 +461,16 @@ async def test_a_canceled_batch_ends_its_run(
     stores: Stores, namespace: NamespaceOfTest, inline: InlinePools, tmp_path: Path
 ) -> None:
     bucket = make_bucket(namespace.id)
-    started = tmp_path / "started"
-    collection = words_of(bucket, slow(3, started=str(started)))
-    batch = await submitted(stores, bucket, texts_in(bucket, ["a"]), collection)
+    started, gate = tmp_path / "started", tmp_path / "gate"
+    collection = words_of(bucket, choice("holding@v1", gate=str(gate), started=str(started)))
+    batch = await submitted(stores, bucket, texts_in(bucket, ["hold"]), collection)
     under_way = await make_run(with_engine(stores, lease_seconds=LEASE), batch, inline)
     running = asyncio.create_task(under_way.run())
     await appeared(started)
 
     await cancel_batch(stores, namespace.scope, batch.id)
 
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, 20)  # the extractor still holds its block
+    gate.touch()
     assert (await reread(batch)).status == BatchStatus.CANCELED
     assert await documents_of(collection) == []

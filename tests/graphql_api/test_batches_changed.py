@@ -114,7 +114,7 @@ async def test_changes_of_one_batch_are_gathered(
     async def write() -> int:
         last = 0
         while not stop.is_set():
-            last = await add_events(stores, batch)
+            last = await add_events(stores, batch, 10)
         return last
 
     async with api.open_socket(namespace.api_key) as socket:
@@ -209,7 +209,7 @@ async def test_what_was_never_announced_is_found_by_looking(
         await watch(socket)
         batch = await run_batch(namespace)
 
-        assert kinds(await socket.next(2)) == [("ENTERED", batch.id)]
+        assert kinds(await socket.next()) == [("ENTERED", batch.id)]
 
 
 async def test_only_so_many_batches_are_remembered(

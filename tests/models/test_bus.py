@@ -28,7 +28,7 @@ async def bus(settings: Settings) -> AsyncIterator[Bus]:
     await bus.close()
 
 
-async def hear(listener: Listener, seconds: float = 5) -> set[str]:
+async def hear(listener: Listener, seconds: float = 20) -> set[str]:
     """Return what is heard, the first silent wake-ups left out."""
     async with asyncio.timeout(seconds):
         while not (heard := await listener.wait(0.5)):
@@ -38,7 +38,7 @@ async def hear(listener: Listener, seconds: float = 5) -> set[str]:
 
 async def listening(bus: Bus, channel: str) -> None:
     """Wait until Redis knows of the subscription."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not dict(await bus.redis.pubsub_numsub(channel)).get(channel):
             await asyncio.sleep(0.01)
 
@@ -76,7 +76,7 @@ async def test_a_bell_that_rings_while_nobody_waits_is_kept() -> None:
     listener = Listener()
     listener.ring("btc_1")
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert await listener.wait(60) == {"btc_1"}
 
 
@@ -94,7 +94,7 @@ async def test_a_cancel_that_meets_a_ring_is_not_lost() -> None:
     listener.ring("btc_1")
     await asyncio.sleep(0)  # the waiting future is done, the owner has not run yet
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=1)
+    done, _ = await asyncio.wait({task}, timeout=20)
 
     task.cancel()
     assert done == {task}
@@ -108,7 +108,7 @@ async def test_the_channel_is_kept_while_one_listener_is_left(bus: Bus) -> None:
         await bus.redis.publish(channel, "btc_1 1")
         assert await hear(staying) == {"btc_1"}
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while dict(await bus.redis.pubsub_numsub(channel)).get(channel):
             await asyncio.sleep(0.01)
     async with bus.listen(channel) as again:
@@ -123,7 +123,7 @@ async def test_a_lost_connection_is_opened_again_and_says_look(bus: Bus) -> None
         await listening(bus, channel)
         await bus.redis.client_kill_filter(_type="pubsub")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 await bus.redis.publish(channel, "btc_1 1")
                 if await listener.wait(0.1):
@@ -163,7 +163,7 @@ async def test_without_redis_nothing_fails_and_little_time_is_lost(
 ) -> None:
     bus = Bus(NOBODY)
     with caplog.at_level(logging.WARNING, "models.bus"):
-        async with asyncio.timeout(8), bus.listen(bus.work_channel):
+        async with asyncio.timeout(20), bus.listen(bus.work_channel):
             await bus.announce("ns_1", "btc_1", 1)
             await bus.ring_workers("btc_1")
             await bus.mirror_task("tsk_1", "{}")

@@ -194,6 +194,6 @@ async def test_a_reader_that_leaves_early_gives_its_connection_back() -> None:
         chunks = egress.stream(receiver.url(), limit=10**9, seconds=10)
         await anext(chunks)
         await chunks.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while receiver.open:
                 await asyncio.sleep(0.01)

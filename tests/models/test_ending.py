@@ -27,7 +27,7 @@ async def test_a_task_that_lost_a_cancel_is_canceled_again() -> None:
     task = asyncio.create_task(deaf.run())
     await asyncio.sleep(0)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await end_tasks(task)
 
     assert (task.cancelled(), deaf.lost) == (True, 1)
@@ -64,7 +64,7 @@ async def test_a_cancel_of_the_waiter_ends_them_all() -> None:
     waiter = asyncio.create_task(until_first_fails(*tasks))
     await asyncio.sleep(0.01)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await end_tasks(waiter)
 
     assert all(task.cancelled() for task in tasks)

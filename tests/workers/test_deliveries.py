@@ -515,7 +515,7 @@ async def test_one_process_at_a_time_calls_a_webhook(
     reached: Stores, receiver: Receiver, namespace: NamespaceOfTest
 ) -> None:
     async def answer_four(received: Received, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while receiver.most_open < CONCURRENCY:
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.01)  # a fifth would come now

@@ -106,18 +106,17 @@ CRAFTED = {
 
 @pytest.mark.parametrize(("body", "reason"), CRAFTED.values(), ids=CRAFTED)
 def test_s48_a_crafted_message_is_dead_lettered_and_stops_nobody(
-    bench: Bench, body: bytes, reason: str
+    bench: Bench, body: bytes, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted = metrics.MESSAGES_REFUSED.labels(reason)
     before = counted._value.get()
 
     for _ in range(3):
         bench.put(body)
-    began = time.monotonic()
     bench.look.send("btc_good")
 
-    assert bench.done.wait(2)
-    assert time.monotonic() - began < 1  # a consumer that failed would begin again after 3 s
+    assert bench.done.wait(20)
+    assert "Consumer encountered" not in caplog.text  # it would begin again after a while
     assert bench.called == ["btc_good"]
     assert (counted._value.get() - before, bench.left(".XQ.msgs")) == (3, 3)
 
@@ -126,8 +125,8 @@ def test_s48_a_huge_message_is_dropped(bench: Bench) -> None:
     bench.put(crafted(args=["x" * LARGEST]))
     bench.look.send("btc_good")
 
-    assert bench.done.wait(2)
-    until = time.monotonic() + 2
+    assert bench.done.wait(20)
+    until = time.monotonic() + 20
     while bench.left(".msgs") and time.monotonic() < until:
         time.sleep(0.01)
     assert bench.called == ["btc_good"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from models.batch import Batch, claim_batch
+from models.bus import Listener
 from models.database import Session
 from models.errors import LimitExceeded
 from models.ids import new_id
@@ -149,6 +150,12 @@ async def test_a_namespace_that_is_full_keeps_no_other_waiting(
     assert other.batch_id in engine.handed
 
 
+async def rung_for(job: Job, rings: Listener) -> None:
+    async with asyncio.timeout(20):
+        while job.batch_id not in await rings.wait(1):
+            pass
+
+
 async def test_a_batch_that_ends_or_is_paused_rings_for_the_next(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
@@ -156,12 +163,11 @@ async def test_a_batch_that_ends_or_is_paused_rings_for_the_next(
     jobs = await queued(capped, namespace.scope, 3)
     await reconcile(capped, engine, jobs[0].batch_id)
     async with capped.bus.listen(capped.bus.work_channel) as rings:
-        await rings.wait(0.1)
         await cancel_batch(capped, namespace.scope, jobs[0].batch_id)
-        assert jobs[1].batch_id in await rings.wait(5)
+        await rung_for(jobs[1], rings)
         await reconcile(capped, engine, jobs[1].batch_id)
         await pause_batch(capped, namespace.scope, jobs[1].batch_id)
-        assert jobs[2].batch_id in await rings.wait(5)
+        await rung_for(jobs[2], rings)
 
     await reconcile(capped, engine, jobs[2].batch_id)
     assert await statuses(jobs) == ["CANCELED", "PROCESSING", "PROCESSING"]

@@ -73,21 +73,21 @@ def test_root_fields_count_by_the_kind_of_operation(documents: Documents, kind: 
     ids=["tokens", "comments", "length", "nesting"],
 )
 def test_a_document_too_large_is_not_parsed(documents: Documents, source: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     refusal(documents, source)
 
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("count", [22, 60])
 @pytest.mark.parametrize("inner", ["__typename", "namespace { id }", "a: namespace { id }"])
 def test_fragments_that_double_take_no_time(documents: Documents, count: int, inner: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     refusal(documents, doubling(count, inner))
 
-    assert time.perf_counter() - started < 0.5  # walked at every spread: minutes, and years
+    assert time.process_time() - started < 0.5  # walked at every spread: minutes, and years
 
 
 def test_fragments_in_a_circle_are_left_to_validation(documents: Documents) -> None:

@@ -49,7 +49,7 @@ async def test_processes_together_spend_one_bucket(stores: Stores, processes: in
 
 
 async def test_s24_a_refusal_says_what_is_left_and_when_to_come_back(stores: Stores) -> None:
-    rates, caller = shared(stores, Size(100, 10)), new_id("key")
+    rates, caller = shared(stores, Size(100, 1)), new_id("key")
     await rates.spend(caller, 90)
 
     with pytest.raises(Refused) as caught:
@@ -58,14 +58,14 @@ async def test_s24_a_refusal_says_what_is_left_and_when_to_come_back(stores: Sto
     shown = caught.value.extensions or {}
     assert (caught.value.code, shown["reason"], shown["limit"]) == ("RATE_LIMITED", "TEST", 100)
     assert 10 <= shown["remaining"] <= 20
-    assert caught.value.retry_after == pytest.approx(5, abs=1)
+    assert caught.value.retry_after == pytest.approx(50, abs=10)
 
 
 async def test_points_come_back_with_time(stores: Stores) -> None:
     rates, caller = shared(stores, Size(100, 1000)), new_id("key")
     assert await spend_all(rates, caller, points=100, tries=1) == 100
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await spend_all(rates, caller, points=50, tries=1) == 0:
             await asyncio.sleep(0.02)
 

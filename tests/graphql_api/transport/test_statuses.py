@@ -188,7 +188,7 @@ async def test_a_query_without_end_is_stopped(
         return 0
 
     monkeypatch.setattr("models.scope.Scope.count", count)
-    async with serve_api(stores, limits=LimitSettings(query_seconds=0.2)) as api:
+    async with serve_api(stores, limits=LimitSettings(query_seconds=1)) as api:
         answer = await send(api, {"query": LIST}, GRAPHQL, namespace.api_key)
 
     assert stopped.is_set()
@@ -215,7 +215,7 @@ async def test_a_query_ends_when_its_client_leaves(
 
     sending.cancel()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stopped.wait()
 
 
@@ -226,7 +226,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(stores: Stores) -> No
         head = f"POST /graphql HTTP/1.1\r\n{fields}\r\n\r\n"
         reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
         writer.write(head.encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             status = await reader.readline()
         writer.close()
         await writer.wait_closed()

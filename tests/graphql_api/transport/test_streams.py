@@ -206,6 +206,12 @@ async def subscribers(stores: Stores, namespace: NamespaceOfTest) -> int:
     return int(count)
 
 
+async def until_subscribed(stores: Stores, namespace: NamespaceOfTest, count: int) -> None:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await subscribers(stores, namespace) != count:
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("accept", [EVENTS, APOLLO])
 async def test_a_client_that_leaves_leaves_nothing_behind(
     api: RunningApi, stores: Stores, namespace: NamespaceOfTest, accept: str
@@ -213,11 +219,9 @@ async def test_a_client_that_leaves_leaves_nothing_behind(
     batch = await run_batch(namespace)
     async with open_stream(api, namespace.api_key, accept, id=batch.id) as stream:
         await stream.until("BatchSnapshot")
-        assert await subscribers(stores, namespace) == 1
+        await until_subscribed(stores, namespace, 1)
 
-    async with asyncio.timeout(5):
-        while await subscribers(stores, namespace):
-            await asyncio.sleep(0.02)
+    await until_subscribed(stores, namespace, 0)
 
 
 async def test_a_caller_has_so_many_streams_and_no_more(
