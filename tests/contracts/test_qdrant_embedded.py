@@ -133,14 +133,15 @@ async def test_kill_loses_no_acknowledged_write(own_qdrant_server: QdrantServer)
             acknowledged.update(batch)
 
     writers = [asyncio.create_task(write(start * 10_000_000)) for start in range(4)]
-    await asyncio.sleep(0.7)
+    async with asyncio.timeout(40):
+        while len(acknowledged) < 1_000:
+            await asyncio.sleep(0.01)
     await asyncio.to_thread(own_qdrant_server.kill)
     await asyncio.gather(*writers)
     await client.close()
     await asyncio.to_thread(own_qdrant_server.start)
 
     client = own_qdrant_server.connect()
-    assert len(acknowledged) >= 200
     assert acknowledged <= await every_id(client, "killed")
     assert "number" in (await client.get_collection("killed")).payload_schema
     await client.close()
@@ -158,7 +159,7 @@ async def test_kill_during_an_index_build_loses_nothing(own_qdrant_server: Qdran
     await client.close()
 
     await asyncio.to_thread(own_qdrant_server.kill)
-    _, alive = psutil.wait_procs(builders, timeout=5)
+    _, alive = psutil.wait_procs(builders, timeout=20)
     await asyncio.to_thread(own_qdrant_server.start)
 
     client = own_qdrant_server.connect()

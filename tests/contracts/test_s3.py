@@ -1081,7 +1081,9 @@ async def test_kill_9_under_load_loses_nothing_acknowledged(tmp_path: Path, fsyn
     async with server.endpoint.client(config=ONE_ATTEMPT) as s3:
         await s3.create_bucket(Bucket="kept")
         writers = [asyncio.create_task(write(s3, writer)) for writer in range(6)]
-        await asyncio.sleep(1)
+        async with asyncio.timeout(40):
+            while sum(acknowledged.values()) < 200:
+                await asyncio.sleep(0.01)
         server.kill()
         await asyncio.gather(*writers)
     server.start()
@@ -1177,7 +1179,7 @@ async def test_ten_thousand_keys_are_listed(server: FrontServer) -> None:
     async with server.endpoint.client() as s3:
         started = time.perf_counter()
         assert await list_keys(s3, "large") == keys
-        assert time.perf_counter() - started < 10
+        assert time.perf_counter() - started < 30
         folders = await s3.list_objects_v2(Bucket="large", Delimiter="/")
         assert [item["Prefix"] for item in folders["CommonPrefixes"]] == [
             f"{folder:02}/" for folder in range(10)

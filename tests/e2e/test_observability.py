@@ -55,15 +55,22 @@ async def require_one_trace(
 ) -> None:
     (told,) = await receiver.wait_for(1)
     async with asyncio.timeout(20):
-        while not names(collector.of(trace_id)) >= SPANS:
+        while not (
+            names(spans := collector.of(trace_id)) >= SPANS
+            and roots(spans) <= {"mutation submitBatch"}  # children are sent before their parents
+        ):
             await asyncio.sleep(0.05)
-    spans = collector.of(trace_id)
-    by_id = {one.span_id: one for one in spans}
     (mutation,) = [one for one in spans if one.name == "mutation submitBatch"]
     assert mutation.parent_id == own_span
-    assert {one.name for one in spans if one.parent_id not in by_id} == {mutation.name}
+    assert roots(spans) == {mutation.name}
     (delivery,) = [one for one in spans if one.name == "webhook.deliver"]
     assert told.headers["traceparent"] == f"00-{trace_id}-{delivery.span_id}-01"
+
+
+def roots(spans: list[CollectedSpan]) -> set[str]:
+    """Return the names of those whose parent is not among them."""
+    known = {one.span_id for one in spans}
+    return {one.name for one in spans if one.parent_id not in known}
 
 
 def names(spans: list[CollectedSpan]) -> set[tuple[str, str]]:
