@@ -1,4 +1,4 @@
-"""What an operation may cost, in points: one for each object that it may return.
+"""What an operation may cost, in points: one for each object that it may return, errors apart.
 
 Leaves are free, a mutation and a few fields weigh more. What stands below a list counts once for
 each of its items: `first` or `last`, the number of ids or of rows sent, or a guess for the short
@@ -36,7 +36,13 @@ _SIZES: Final[Mapping[str, int]] = {
     "tiers": 3,
     "collections": 3,  # of a tier
 }
-_WEIGHTS: Final[Mapping[str, int]] = {"totalCount": 5, "searchDocuments": 20, "planBatch": 50}
+_WEIGHTS: Final[Mapping[str, int]] = {
+    "totalCount": 5,
+    "searchDocuments": 20,
+    "planBatch": 50,
+    "userErrors": 0,  # mostly none, and they count for each of a thousand rows
+    "errors": 0,
+}
 _MUTATION: Final = 10
 
 

@@ -36,8 +36,8 @@ COLLECTION = "col_0"
 LATER = "col_1"
 
 
-def ago(seconds: float) -> datetime:
-    return now() - timedelta(seconds=seconds)
+def ago(minutes: float) -> datetime:
+    return now() - timedelta(minutes=minutes)
 
 
 def entry(name: str, seconds: float, lanes: float = 4, *, under_way: bool = False) -> Entry:
@@ -71,19 +71,19 @@ def test_what_has_no_known_end_keeps_its_place() -> None:
 
 
 def rollup(namespace: NamespaceOfTest, **values: Any) -> Rollup:
-    """Return an hour in which four blocks of ten rows took two seconds each."""
+    """Return an hour in which four blocks of ten rows took two minutes each."""
     usual: dict[str, Any] = {
-        "id": f"{namespace.id}/{values}", "namespace_id": namespace.id, "hour": ago(7200),
+        "id": f"{namespace.id}/{values}", "namespace_id": namespace.id, "hour": ago(120),
         "collection_id": COLLECTION, "extractor": "passthrough@v1",
         "counts": {"rows_in": 40, "blocks_done": 4},
-        "timings": {"block": {"count": 4, "seconds": 8.0, "buckets": {}}},
+        "timings": {"block": {"count": 4, "seconds": 480.0, "buckets": {}}},
     }  # fmt: skip
     made: Rollup = Rollup.model_validate({**usual, **values})
     return made
 
 
 def under_way(namespace: NamespaceOfTest, **values: Any) -> Batch:
-    usual = {"status": "PROCESSING", "lease_until": now() + timedelta(seconds=30)}
+    usual = {"status": "PROCESSING", "lease_until": now() + timedelta(minutes=30)}
     return make_batch(namespace.id, **{**usual, **values})
 
 
@@ -96,12 +96,12 @@ def ready(batch: Batch, **values: Any) -> Any:
 
 
 def leased(batch: Batch, **values: Any) -> Any:
-    held = {"status": "LEASED", "lease_until": now() + timedelta(seconds=30)}
+    held = {"status": "LEASED", "lease_until": now() + timedelta(minutes=30)}
     return ready(batch, **{**held, "started_at": ago(0), **values})
 
 
-def done(batch: Batch, seconds: float, **values: Any) -> Any:
-    times = {"started_at": ago(100), "finished_at": ago(100 - seconds)}
+def done(batch: Batch, minutes: float, **values: Any) -> Any:
+    times = {"started_at": ago(100), "finished_at": ago(100 - minutes)}
     return ready(batch, status="DONE", **times, **values)
 
 
@@ -111,12 +111,12 @@ async def estimates(stores: Stores, scope: Scope) -> dict[str, Estimate]:
     )
 
 
-async def seconds(stores: Stores, batch: Batch) -> tuple[float | None, float | None]:
-    """Return in how many seconds a batch is likely to begin and to end, to half a second."""
+async def minutes(stores: Stores, batch: Batch) -> tuple[int | None, int | None]:
+    """Return in how many whole minutes a batch is likely to begin and to end."""
     found = (await estimates(stores, Scope(batch.namespace_id)))[batch.id]
     moments = (found.start_at, found.finish_at)
-    left = (None if one is None else (one - now()).total_seconds() for one in moments)
-    begins, ends = (None if one is None else round(2 * one) / 2 for one in left)
+    left = (None if one is None else (one - now()) / timedelta(minutes=1) for one in moments)
+    begins, ends = (None if one is None else round(one) for one in left)
     return begins, ends
 
 
@@ -128,10 +128,10 @@ async def test_what_is_ahead_and_what_is_left_at_the_pace_of_late(
     await store(rollup(namespace), first, second)
     await store(*(ready(first) for _ in range(16)), *(ready(second) for _ in range(6)))
 
-    # 16 blocks of 2 s, four at a time; then 6.
-    assert await seconds(one_place, first) == (None, 8)
-    assert await seconds(one_place, second) == (8, 11)
-    assert await seconds(stores, second) == (0, 3)
+    # 16 blocks of 2 minutes, four at a time; then 6.
+    assert await minutes(one_place, first) == (None, 8)
+    assert await minutes(one_place, second) == (8, 11)
+    assert await minutes(stores, second) == (0, 3)
 
 
 async def test_its_own_blocks_say_more_than_others_did(
@@ -141,14 +141,14 @@ async def test_its_own_blocks_say_more_than_others_did(
     await store(rollup(namespace), batch, *(ready(batch) for _ in range(8)))
     await store(*(done(batch, 20) for _ in range(2)))
 
-    assert await seconds(stores, batch) == (None, 40)
+    assert await minutes(stores, batch) == (None, 40)
 
 
 async def test_rows_count_and_not_blocks(stores: Stores, namespace: NamespaceOfTest) -> None:
     batch = queued(namespace)
     await store(rollup(namespace), batch, *(ready(batch, rows=100) for _ in range(4)))
 
-    assert await seconds(stores, batch) == (0, 20)
+    assert await minutes(stores, batch) == (0, 20)
 
 
 async def test_what_is_in_work_has_come_some_way(
@@ -159,8 +159,8 @@ async def test_what_is_in_work_has_come_some_way(
     late = under_way(namespace)
     await store(late, done(late, 20), leased(late, started_at=ago(99)))
 
-    assert await seconds(stores, batch) == (None, 5)
-    assert await seconds(stores, late) == (None, 0)
+    assert await minutes(stores, batch) == (None, 5)
+    assert await minutes(stores, late) == (None, 0)
 
 
 async def test_what_it_is_given_is_what_it_has_in_work(
@@ -169,7 +169,7 @@ async def test_what_it_is_given_is_what_it_has_in_work(
     batch = under_way(namespace)
     await store(batch, done(batch, 10), leased(batch), *(ready(batch) for _ in range(3)))
 
-    assert await seconds(stores, batch) == (None, 40)  # one at a time
+    assert await minutes(stores, batch) == (None, 40)  # one at a time
 
 
 async def test_a_later_tier_comes_after_the_one_before(
@@ -181,17 +181,17 @@ async def test_a_later_tier_comes_after_the_one_before(
     await store(rollup(namespace), later, batch, first)
     await store(make_reader(batch, first, collection_id=LATER))
 
-    assert await seconds(stores, batch) == (None, 4)
+    assert await minutes(stores, batch) == (None, 4)
 
 
 async def test_another_attempt_begins_when_it_is_due(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
     batch = under_way(namespace)
-    due = now() + timedelta(seconds=60)
+    due = now() + timedelta(minutes=60)
     await store(rollup(namespace), batch, done(batch, 2), ready(batch, not_before=due))
 
-    assert await seconds(stores, batch) == (60, 62)
+    assert await minutes(stores, batch) == (60, 62)
 
 
 async def test_an_extractor_seen_at_work_elsewhere_is_known(
@@ -202,15 +202,15 @@ async def test_an_extractor_seen_at_work_elsewhere_is_known(
     await store(rollup(namespace), fresh, known, strange)
     await store(ready(known, collection_id=fresh.id), ready(strange, collection_id="col_unseen"))
 
-    assert await seconds(stores, known) == (0, 2)
-    assert await seconds(stores, strange) == (0, None)
+    assert await minutes(stores, known) == (0, 2)
+    assert await minutes(stores, strange) == (0, None)
 
 
 async def test_what_was_long_ago_is_not_known(stores: Stores, namespace: NamespaceOfTest) -> None:
     batch = queued(namespace)
-    await store(rollup(namespace, hour=ago(8 * 86400)), batch, ready(batch))
+    await store(rollup(namespace, hour=ago(8 * 24 * 60)), batch, ready(batch))
 
-    assert await seconds(stores, batch) == (0, None)
+    assert await minutes(stores, batch) == (0, None)
 
 
 WAITS = {"code": "WAITING_FOR_ENGINE", "message": "Ray does not answer."}
@@ -221,9 +221,9 @@ WAITS = {"code": "WAITING_FOR_ENGINE", "message": "Ray does not answer."}
     [
         {"hold": "PAUSED"},
         {"status": "QUEUED", "hold": "PAUSED"},
-        {"status": "QUEUED", "updated_at": ago(3600)},
+        {"status": "QUEUED", "updated_at": ago(60)},
         {"status": "QUEUED", "reason": WAITS},
-        {"lease_until": ago(3600)},
+        {"lease_until": ago(60)},
     ],
     ids=["paused", "paused in the queue", "no worker", "no engine", "no conductor"],
 )
@@ -233,7 +233,7 @@ async def test_while_nobody_works_on_it_nothing_is_known(
     batch = under_way(namespace, **values)
     await store(rollup(namespace), batch, ready(batch))
 
-    assert await seconds(stores, batch) == (None, None)
+    assert await minutes(stores, batch) == (None, None)
 
 
 async def test_what_is_stopped_ends_with_what_is_in_work(
@@ -242,7 +242,7 @@ async def test_what_is_stopped_ends_with_what_is_in_work(
     batch = under_way(namespace, hold="STOPPING")
     await store(rollup(namespace), batch, leased(batch), *(ready(batch) for _ in range(99)))
 
-    assert await seconds(stores, batch) == (None, 2)
+    assert await minutes(stores, batch) == (None, 2)
 
 
 async def test_a_paused_batch_keeps_no_place(stores: Stores, namespace: NamespaceOfTest) -> None:
@@ -250,7 +250,7 @@ async def test_a_paused_batch_keeps_no_place(stores: Stores, namespace: Namespac
     paused, batch = under_way(namespace, hold="PAUSED"), queued(namespace)
     await store(rollup(namespace), paused, batch, ready(paused), ready(batch))
 
-    assert await seconds(one_place, batch) == (0, 2)
+    assert await minutes(one_place, batch) == (0, 2)
 
 
 async def test_other_namespaces_say_nothing(stores: Stores, namespace: NamespaceOfTest) -> None:
@@ -259,7 +259,7 @@ async def test_other_namespaces_say_nothing(stores: Stores, namespace: Namespace
 
     assert list(await estimates(stores, namespace.scope)) == [batch.id]
     assert await estimates(stores, Scope("ns_empty")) == {}
-    assert await seconds(stores, batch) == (0, None)
+    assert await minutes(stores, batch) == (0, None)
 
 
 class SlowPools:
