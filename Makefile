@@ -14,7 +14,7 @@ up: $(UP)  ## start everything and run the demo
 	@$(BIN)/strata up
 
 # A process that ends with its test is not started again: the test is named once, and the rest goes on.
-PYTEST := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PYTEST := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15
 
 test: $(INSTALLED) chromium  ## linters, types, and the tests over the real servers, side by side
 	@$(MAKE) --no-print-directory --jobs=2 check tests

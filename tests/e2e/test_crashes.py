@@ -22,7 +22,7 @@ from tests.e2e.flows import (
 from tests.fixtures.stack import GraphQL, Stack
 from tests.fixtures.stores import NamespaceOfTest
 
-pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(360)]
 GRACE_SECONDS = 15  # until who is asked to end is ended
 TEXTS = [f"Text number {n}: " + "some words to be embedded, " * (n % 40) for n in range(600)]
 
