@@ -31,7 +31,7 @@ _PART_BYTES: Final = 32 * 1024 * 1024
 _BLOCK_BYTES: Final = 16 * 1024 * 1024
 _FEWEST_ROWS: Final = 32  # below it a block costs more than the work in it
 _SHARES: Final = 4  # of what is left: a block has at most one
-_LAST_SHARES: Final = 40  # of the whole: a block has at least one
+_LAST_SHARES: Final = 20  # of the whole: a block has at least one
 _SAMPLED_MISSING: Final = 100  # rows named one by one, for each collection; all are counted
 
 

@@ -13,8 +13,7 @@ from workers.actors import batches, caches, webhooks  # noqa: F401  # declares t
 from workers.broker import broker
 from workers.resources import OpenResources
 
-# A consumer that waited in vain sleeps up to this long before it waits again.
-_PAUSE_MS: Final = 100
+_LOOK_UP_MS: Final = 1000  # of a thread without work, whether it is to stop
 
 _settings = load_settings()
 allow_plugins(_settings.extractors.plugins)
@@ -27,7 +26,7 @@ def run(threads: int = 4) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(broker, worker_threads=threads, worker_timeout=_PAUSE_MS)
+    worker = Worker(broker, worker_threads=threads, worker_timeout=_LOOK_UP_MS)
     worker.start()
     try:
         while not stop.wait(1.0):

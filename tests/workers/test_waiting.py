@@ -63,7 +63,7 @@ async def test_all_who_wait_hear_of_a_message_and_one_gets_it(
             await asyncio.sleep(0.01)
         await asyncio.to_thread(send, broker, "one")
         assert await asyncio.gather(*waiting) == [True] * 3
-    monkeypatch.setattr("workers.waiting.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("workers.waiting.WAIT_SECONDS", 1)
     taken = [broker.do_fetch("looks", 1) for _ in range(3)]
     assert [items(one) for one in taken] == [["one"], [], []]
 
@@ -71,7 +71,7 @@ async def test_all_who_wait_hear_of_a_message_and_one_gets_it(
 def test_no_consumer_looks_for_what_is_never_sent(
     broker: WaitingBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.waiting.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("workers.waiting.WAIT_SECONDS", 1)
     worker = dramatiq.Worker(broker, worker_threads=1)
     worker.start()
     assert set(worker.consumers) == {"looks"}
