@@ -42,7 +42,10 @@ def run(target: Target) -> bool:
              "--checks", _CHECKS, "--no-color", "--report", "ndjson",
              "--report-dir", folder, *excluded],
             cwd=HERE, timeout=_SECONDS, check=False, text=True, capture_output=True,
-            env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)},
+            env={
+                **os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+                "FOREIGN_FIELDS": "|".join(name.partition(".")[2] for name in foreign),
+            },
         )  # fmt: skip
         cases = sum(_count(path) for path in Path(folder).glob("*.ndjson"))
     print(done.stdout[-6000:], done.stderr[-2000:])
