@@ -1,5 +1,6 @@
 """The rule on batches that may not end in time."""
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,7 +20,7 @@ def nears_its_deadline(case: Case) -> Iterator[Finding]:
     left = max(0.0, (batch.deadline_at - case.moment).total_seconds())
     work = work_left(case, lambda _: None)
     needs = work.seconds / work.lanes(case.settings.engine.blocks_in_flight)
-    late = left < needs < float("inf")
+    late = left < needs < math.inf
     if not late and left >= _SHARE * (batch.deadline_seconds or 0.0):
         return
     yield Finding(
@@ -35,6 +36,6 @@ def nears_its_deadline(case: Case) -> Iterator[Finding]:
         evidence={
             "deadline": batch.deadline_at,
             "secondsLeft": left,
-            "secondsNeeded": needs if needs < float("inf") else None,
+            "secondsNeeded": needs if needs < math.inf else None,
         },
     )

@@ -11,7 +11,7 @@ const BATCH_LINE = `
     startedAt
     finishedAt
     counts { objects documentsWritten }
-    progress { percent rowsPerSecond etaSeconds }
+    progress { percent rowsPerSecond }
   }
 `;
 
@@ -90,7 +90,7 @@ export const BATCH_EVENTS = `
       rowsSucceeded
       documentsWritten
     }
-    progress { blocksTotal blocksDone rowsTotal rowsDone percent rowsPerSecond etaSeconds }
+    progress { blocksTotal blocksDone rowsTotal rowsDone percent rowsPerSecond }
   }
 `;
 
