@@ -15,6 +15,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from engine.catalog import extractor_spec
+from engine.parquet import open_parquet
 from engine.rows import Filtered, Flattener, Missing, Rows, object_row, rows_schema, rows_table
 from engine.spec import ExtractorSpec
 from models.artifacts import ArtifactStore, manifest_key, sha256_of
@@ -98,9 +99,7 @@ class _Set:
         """Write one row group; True when the file is large enough to be closed."""
         table = rows_table(rows, self.spec)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self.path, rows_schema(self.spec), compression="zstd", compression_level=1
-            )
+            self._writer = open_parquet(self.path, rows_schema(self.spec))
         self._writer.write_table(table, row_group_size=max(len(rows), 1))
         self.groups.append((collection_id, len(rows)))
         return self.path.stat().st_size >= _PART_BYTES

@@ -54,8 +54,8 @@ async def hash_inputs(work: Work, rows: BlockRows, read: Read, *, limit: int) ->
 
 async def find_reusable(work: Work, rows: BlockRows, reader: InputReader) -> Reused:
     """Return what the rows yielded before, from the same inputs."""
-    if not work.batch.reuse or not rows.table.num_rows:
-        return Reused()
+    if not (work.batch.reuse and work.collection.document_count and rows.table.num_rows):
+        return Reused()  # the count is of the batch's start: what it writes itself is not reused
     sources: list[str] = rows.table.column("source_id").to_pylist()
     places = {source: row for row, source in enumerate(sources) if rows.hashes[row] is not None}
     by_block = await _committed(work, list(places))

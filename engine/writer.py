@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pymongo import ReplaceOne, ReturnDocument
 
 from engine.inputs import BlockRows
 from engine.output import Output, PutOff, Work, build_output
+from engine.parquet import write_parquet
 from engine.spec import Extraction
 from engine.stale import remove_stale
 from engine.vector_columns import read_column
@@ -227,9 +227,7 @@ async def _store_artifact(stores: Stores, work: Work, output: Output) -> Pointer
     )
     with tempfile.NamedTemporaryFile(prefix="strata-", suffix=".parquet") as file:
         path = Path(file.name)
-        await asyncio.to_thread(
-            lambda: pq.write_table(output.table, path, compression="zstd", compression_level=1)
-        )
+        await asyncio.to_thread(write_parquet, output.table, path)
         sha256 = await asyncio.to_thread(sha256_of, path)
         await stores.artifacts.create(key, path, sha256=sha256)
         size = file.seek(0, 2)

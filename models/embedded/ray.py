@@ -25,6 +25,7 @@ OPTIONS = (
     "--include-dashboard=false",
     "--disable-usage-stats",
     "--no-monitor",  # of the autoscaler: this cluster never grows
+    "--include-log-monitor=false",  # it sends to drivers what no driver of ours asks for
     "--min-worker-port=0",  # any free port; the default range is shared by all clusters
     "--max-worker-port=0",
 )

@@ -1,4 +1,5 @@
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -25,12 +26,32 @@ def test_padded_batches_stay_within_the_budget(lengths: list[int], budget: int) 
 
 
 @given(lengths=lengths, budget=st.integers(1, 1_000))
-def test_a_row_that_fits_is_not_left_for_the_next_batch(lengths: list[int], budget: int) -> None:
+def test_the_longest_rows_come_first(lengths: list[int], budget: int) -> None:
     batches = [batch.tolist() for batch in plan_batches(np.array(lengths, np.int64), budget)]
 
-    for batch, following in pairwise(batches):
-        assert (len(batch) + 1) * max(1, lengths[batch[0]]) > budget
-        assert lengths[batch[-1]] >= lengths[following[0]]
+    ordered = [lengths[row] for batch in batches for row in batch]
+    assert ordered == sorted(lengths, reverse=True)
+
+
+@given(lengths=st.lists(st.integers(0, 60), max_size=9), budget=st.integers(1, 200))
+def test_no_other_cut_of_the_sorted_rows_costs_less(lengths: list[int], budget: int) -> None:
+    planned = [[lengths[row] for row in batch] for batch in plan_batches(np.array(lengths), budget)]
+    ordered = sorted(lengths, reverse=True)
+
+    assert _cost(planned) == min(_cost(cut) for cut in _all_cuts(ordered, budget))
+
+
+def _cost(batches: list[list[int]]) -> int:
+    return sum(17 + len(batch) * max(1, batch[0]) for batch in batches)
+
+
+def _all_cuts(ordered: list[int], budget: int) -> Iterator[list[list[int]]]:
+    """Every way to cut sorted lengths into batches that are allowed."""
+    for places in product([False, True], repeat=max(0, len(ordered) - 1)):
+        edges = [0, *(place + 1 for place, cut in enumerate(places) if cut), len(ordered)]
+        batches = [ordered[start:stop] for start, stop in pairwise(edges) if start < stop]
+        if all(len(one) == 1 or len(one) * max(1, one[0]) <= budget for one in batches):
+            yield batches
 
 
 def test_refuses_an_empty_budget() -> None:
