@@ -9,6 +9,7 @@ from tests.mutants.steering import STEERING
 _BLOCK: Final = "tests/models/test_block.py"
 _RUNNER: Final = "tests/engine/test_runner.py"
 _FENCING: Final = "tests/workers/test_fencing.py"
+_REPLACED: Final = "tests/engine/test_replaced_head.py"
 _POINTS: Final = "tests/models/test_vectors.py"
 _ARTIFACTS: Final = "tests/models/test_artifacts.py"
 _DELIVERIES: Final = "tests/workers/test_deliveries.py"
@@ -86,6 +87,17 @@ _BLOCKS: Final = (
             ),
         ),
         (f"{_FENCING}::test_s9_a_stale_run_is_refused_in_its_very_last_step",),
+    ),
+    Mutant(
+        "a block is anybody's who once had it",
+        (
+            Edit(
+                "models/block.py",
+                'return {"_id": block.id, "epoch": block.epoch, "status": str(BlockStatus.LEASED)}',
+                'return {"_id": block.id}',
+            ),
+        ),
+        (f"{_REPLACED}::test_s9_the_job_of_a_replaced_head_ends_later_and_is_refused",),
     ),
     Mutant(
         "points are written under any epoch",
