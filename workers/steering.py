@@ -8,6 +8,7 @@ from models.database import Session
 from models.errors import IllegalTransition, InvalidInput
 from models.events import Event
 from models.holding import hold_batch, lift_hold
+from models.quotas import pass_gate
 from models.scope import Scope
 from models.states import HOLDABLE, Hold
 from models.stores import Stores
@@ -43,6 +44,9 @@ async def resume_batch(stores: Stores, scope: Scope, batch_id: str) -> Batch:
     waits = Reason(code="WAITING_FOR_WORKER", message="Resumed; a worker will take it.")
 
     async def work(session: Session) -> Event | None:
+        if stores.settings.quotas.processing_batches is not None:
+            # It asks for no room, but whoever is about to take it has to see this one come back.
+            await pass_gate(session, scope.namespace_id, "batches")
         return await lift_hold(session, batch_id, waits)
 
     return await _change(stores, scope, batch_id, work)

@@ -128,6 +128,27 @@ _LIMITS: Final = (
         ),
     ),
     Mutant(
+        "a batch is resumed while another takes its room",
+        (
+            Edit(
+                "workers/steering.py",
+                '            await pass_gate(session, scope.namespace_id, "batches")\n',
+                "            pass\n",
+            ),
+        ),
+        (f"{_QUOTAS}::test_a_batch_is_not_resumed_behind_the_back_of_one_that_takes_its_room",),
+    ),
+    Mutant(
+        "a namespace that is full takes more",
+        (Edit("workers/admission.py", "others >= quotas.live_batches", "False"),),
+        (
+            f"{_QUOTAS}"
+            "::test_submits_at_once_keep_within_the_live_batches_and_the_last_stays_a_draft",
+            "tests/workers/test_overload.py"
+            "::test_s24_ten_times_the_load_on_slow_stores_is_refused_bounded_and_drained",
+        ),
+    ),
+    Mutant(
         "batches that are under way wait for one another",
         (Edit("models/quotas.py", 'row["status"] != BatchStatus.QUEUED', "False"),),
         (f"{_QUOTAS}::test_batches_whose_engine_died_do_not_wait_for_one_another",),

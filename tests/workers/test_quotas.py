@@ -173,6 +173,32 @@ async def test_a_batch_that_ends_or_is_paused_rings_for_the_next(
     assert await statuses(jobs) == ["CANCELED", "PROCESSING", "PROCESSING"]
 
 
+async def test_a_batch_is_not_resumed_behind_the_back_of_one_that_takes_its_room(
+    stores: Stores, namespace: NamespaceOfTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped, engine = with_quotas(stores, processing_batches=1), Idle()
+    first, second = await queued(capped, namespace.scope, 2)
+    await reconcile(capped, engine, first.batch_id)
+    await pause_batch(capped, namespace.scope, first.batch_id)
+    looked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def claim(session: Session, batch_id: str, **how: Any) -> Any:
+        looked.set()
+        await go_on.wait()
+        return await claim_batch(session, batch_id, **how)
+
+    monkeypatch.setattr(batches, "claim_batch", claim)
+    claimed = asyncio.create_task(reconcile(capped, engine, second.batch_id))
+    await looked.wait()
+    resumed = asyncio.create_task(resume_batch(capped, namespace.scope, first.batch_id))
+    await asyncio.wait({resumed}, timeout=0.5)  # it would be through by now
+    early = resumed.done()
+    go_on.set()
+    await asyncio.gather(claimed, resumed)
+
+    assert not early
+
+
 async def test_a_resumed_batch_waits_until_there_is_room_again(
     stores: Stores, namespace: NamespaceOfTest
 ) -> None:
