@@ -19,6 +19,11 @@ _SHOWN: Final = len("2026-01-31T12:00:00.000")
 _DIGITS: Final = re.compile(r"-?\d{1,40}", re.ASCII)
 
 
+def show_time(value: datetime | None) -> DateTime | None:
+    """Return a time as shown; null for what has not happened, or never will."""
+    return None if value is None else DateTime(value)
+
+
 def _print_time(value: datetime) -> str:
     moment = value.astimezone(UTC) if value.utcoffset() else value
     return f"{moment.isoformat(timespec='milliseconds')[:_SHOWN]}Z"

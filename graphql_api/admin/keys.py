@@ -9,7 +9,7 @@ from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.payload import Payload
-from graphql_api.scalars import DateTime
+from graphql_api.scalars import DateTime, show_time
 from models.api_key import ApiKey as ApiKeyModel
 from workers.idempotency import Outcome
 from workers.keys import MadeKey
@@ -39,9 +39,9 @@ def show_key(model: ApiKeyModel) -> ApiKey:
         scopes=model.scopes,
         usable=model.usable,
         created_at=DateTime(model.created_at),
-        expires_at=None if model.expires_at is None else DateTime(model.expires_at),
-        revoked_at=None if model.revoked_at is None else DateTime(model.revoked_at),
-        last_used_at=None if model.last_used_at is None else DateTime(model.last_used_at),
+        expires_at=show_time(model.expires_at),
+        revoked_at=show_time(model.revoked_at),
+        last_used_at=show_time(model.last_used_at),
         rotated_from=None if model.rotated_from is None else strawberry.ID(model.rotated_from),
     )
 

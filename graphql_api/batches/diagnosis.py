@@ -11,7 +11,7 @@ from graphql_api.batches.tiers import BlockCounts
 from graphql_api.batches.types import Batch, show_batch
 from graphql_api.context import Info
 from graphql_api.enums import FindingCategory, Severity
-from graphql_api.scalars import DateTime
+from graphql_api.scalars import DateTime, show_time
 from models.states import BlockStatus
 from workers.diagnosis.case import Case
 from workers.diagnosis.findings import Finding as FindingModel
@@ -92,7 +92,7 @@ def _show_diagnosis(found: Diagnosis) -> BatchDiagnosis:
         failed_rows=[show_row_error(one) for one in found.sample],
         blocks=_show_blocks(found.case),
         last_progress_at=DateTime(found.case.last_progress),
-        oldest_lease_at=None if lease is None else DateTime(lease),
+        oldest_lease_at=show_time(lease),
         attempts_lost=found.attempts_lost,
     )
 

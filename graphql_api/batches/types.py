@@ -15,7 +15,7 @@ from graphql_api.enums import BatchStatus
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
-from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.scalars import JSON, BigInt, DateTime, show_time
 from graphql_api.tasks.types import Task, show_task
 from models.batch import Batch as BatchModel
 from models.events import Event as EventModel
@@ -98,7 +98,7 @@ class Batch(Node):
     async def estimated_start_at(self, info: Info) -> DateTime | None:
         """Estimate the start."""
         found = await self._estimate(info)
-        return None if found.start_at is None else DateTime(found.start_at)
+        return show_time(found.start_at)
 
     @strawberry.field(
         description="When it is likely to end, at the pace of its own blocks, of its collections "
@@ -109,7 +109,7 @@ class Batch(Node):
     async def estimated_finish_at(self, info: Info) -> DateTime | None:
         """Estimate the end."""
         found = await self._estimate(info)
-        return None if found.finish_at is None else DateTime(found.finish_at)
+        return show_time(found.finish_at)
 
     async def _estimate(self, info: Info) -> Estimate:
         if self.model.status not in HOLDABLE or self.model.hold is Hold.PAUSED:
@@ -213,11 +213,6 @@ class Batch(Node):
 
 def show_batch(model: BatchModel) -> Batch:
     """Return a batch as shown."""
-
-    def moment(name: str) -> DateTime | None:
-        value = getattr(model, name)
-        return None if value is None else DateTime(value)
-
     return Batch(
         model=model,
         id=strawberry.ID(model.id),
@@ -233,10 +228,10 @@ def show_batch(model: BatchModel) -> Batch:
         task_id=None if model.task_id is None else strawberry.ID(model.task_id),
         created_at=DateTime(model.created_at),
         updated_at=DateTime(model.updated_at),
-        deadline_at=moment("deadline_at"),
-        submitted_at=moment("submitted_at"),
-        started_at=moment("started_at"),
-        finished_at=moment("finished_at"),
+        deadline_at=show_time(model.deadline_at),
+        submitted_at=show_time(model.submitted_at),
+        started_at=show_time(model.started_at),
+        finished_at=show_time(model.finished_at),
     )
 
 

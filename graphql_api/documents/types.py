@@ -12,7 +12,7 @@ from graphql_api.errors import UserError, user_error
 from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
-from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.scalars import JSON, BigInt, DateTime, show_time
 from models.cache import AnswerCounts
 from models.document import Document as DocumentModel
 from models.errors import StrataError
@@ -204,7 +204,7 @@ def show_counts(counts: AnswerCounts) -> AnswerCache:
         hit_rate=counts.hit_rate,
         answers=counts.answers,
         dropped=BigInt(counts.dropped),
-        dropped_at=None if counts.dropped_at is None else DateTime(counts.dropped_at),
+        dropped_at=show_time(counts.dropped_at),
     )
 
 

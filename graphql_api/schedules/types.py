@@ -14,7 +14,7 @@ from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.payload import Payload
-from graphql_api.scalars import DateTime
+from graphql_api.scalars import DateTime, show_time
 from models.errors import InvalidInput
 from models.schedule import NEVER
 from models.schedule import Schedule as ScheduleModel
@@ -54,7 +54,7 @@ def show_run(model: ScheduleRunModel) -> ScheduleRun:
         status=model.status,
         message=model.message,
         object_count=model.objects,
-        finished_at=None if model.finished_at is None else DateTime(model.finished_at),
+        finished_at=show_time(model.finished_at),
         batch_id=model.batch_id,
     )
 

@@ -10,7 +10,7 @@ from graphql_api.listing import list_page
 from graphql_api.node import Node
 from graphql_api.pagination import After, Before, Connection, First, Last
 from graphql_api.payload import Payload
-from graphql_api.scalars import BigInt, DateTime
+from graphql_api.scalars import BigInt, DateTime, show_time
 from graphql_api.tasks.line_errors import LineError, show_line_error
 from models.line_error import LineError as LineErrorModel
 from models.scope import Scope
@@ -101,7 +101,7 @@ def show_task(model: TaskModel) -> Task:
         ),
         created_at=DateTime(model.created_at),
         updated_at=DateTime(model.updated_at),
-        finished_at=None if model.finished_at is None else DateTime(model.finished_at),
+        finished_at=show_time(model.finished_at),
         import_counts=_show_counts(model),
     )
 

@@ -7,7 +7,7 @@ from graphql_api.errors import UserError
 from graphql_api.idempotency import replayed_field
 from graphql_api.node import Node
 from graphql_api.payload import Payload
-from graphql_api.scalars import BigInt, DateTime
+from graphql_api.scalars import BigInt, DateTime, show_time
 from models.upload import Upload as UploadModel
 from models.upload import UploadStatus
 from workers.uploads import UploadLink
@@ -55,7 +55,7 @@ def show_upload(model: UploadModel) -> Upload:
         object_id=None if model.object_id is None else strawberry.ID(model.object_id),
         created_at=DateTime(model.created_at),
         expires_at=DateTime(model.expires_at),
-        confirmed_at=None if model.confirmed_at is None else DateTime(model.confirmed_at),
+        confirmed_at=show_time(model.confirmed_at),
     )
 
 

@@ -1,12 +1,10 @@
 """Types of webhooks and deliveries."""
 
-from datetime import datetime
-
 import strawberry
 
 from graphql_api.enums import show_enum
 from graphql_api.node import Node
-from graphql_api.scalars import JSON, BigInt, DateTime
+from graphql_api.scalars import JSON, BigInt, DateTime, show_time
 from models.delivery import Attempt as AttemptModel
 from models.delivery import Delivery as DeliveryModel
 from models.delivery import DeliveryStatus
@@ -128,10 +126,10 @@ def show_webhook(model: WebhookModel) -> Webhook:
         collection_ids=[strawberry.ID(one) for one in model.collection_ids],
         enabled=model.enabled,
         disabled_reason=model.disabled_reason,
-        disabled_at=_time(model.disabled_at),
-        failing_since=_time(model.failing_since),
-        paused_until=_time(model.breaker_until) if model.failures >= BREAKER_FAILURES else None,
-        secret_expires_at=_time(max(older, default=None)),
+        disabled_at=show_time(model.disabled_at),
+        failing_since=show_time(model.failing_since),
+        paused_until=show_time(model.breaker_until) if model.failures >= BREAKER_FAILURES else None,
+        secret_expires_at=show_time(max(older, default=None)),
         created_at=DateTime(model.created_at),
         updated_at=DateTime(model.updated_at),
     )
@@ -148,10 +146,10 @@ def show_delivery(model: DeliveryModel) -> WebhookDelivery:
         position=BigInt(model.position),
         status=model.status,
         attempt_count=model.attempts,
-        not_before=_time(model.not_before) if waits else None,
+        not_before=show_time(model.not_before) if waits else None,
         attempts=[_show_attempt(one) for one in model.log],
         created_at=DateTime(model.created_at),
-        finished_at=_time(model.finished_at),
+        finished_at=show_time(model.finished_at),
     )
 
 
@@ -166,7 +164,3 @@ def _show_attempt(model: AttemptModel) -> DeliveryAttempt:
         response_body=model.response_body,
         seconds=model.seconds,
     )
-
-
-def _time(moment: datetime | None) -> DateTime | None:
-    return None if moment is None else DateTime(moment)
