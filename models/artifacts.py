@@ -40,6 +40,7 @@ _MADE_BY_ANOTHER: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyEx
 _BROKEN: Final = (BotoCoreError, aiohttp.ClientError, OSError)  # aiohttp: cut off while streaming
 _CHUNK: Final = 1024 * 1024
 _DELETE_KEYS: Final = 1000
+_PAGE_KEYS: Final = 1000  # the most that one listing returns
 _ADDRESS: Final = re.compile(r"s3://([A-Za-z0-9._-]{3,63})/([^\x00-\x1f\x7f\ud800-\udfff]+)")
 _KEY_BYTES: Final = 1024  # S3's own limit
 
@@ -241,13 +242,22 @@ class ArtifactStore:
                 hint="The operator lists allowed ones in STRATA_S3__SOURCE_BUCKETS.",
             )
 
-    async def list_keys(self, namespace_id: str, *, limit: int) -> list[str]:
-        """Return some keys of what we keep for a namespace; none when there is nothing."""
+    async def list_keys(self, folder: str, *, limit: int = _PAGE_KEYS) -> list[str]:
+        """Return some keys of ours below a namespace or a folder of it; none when it is empty."""
         with _speaking():
             answer = await self._s3.list_objects_v2(
-                Bucket=self._bucket, Prefix=f"{namespace_id}/", MaxKeys=limit
+                Bucket=self._bucket, Prefix=f"{folder}/", MaxKeys=limit
             )
         return [found["Key"] for found in answer.get("Contents", [])]
+
+    async def list_folders(self, folder: str) -> list[str]:
+        """Return some names of what lies in a folder and has keys below it."""
+        with _speaking():
+            answer = await self._s3.list_objects_v2(
+                Bucket=self._bucket, Prefix=f"{folder}/", Delimiter="/", MaxKeys=_PAGE_KEYS
+            )
+        found = [one["Prefix"] for one in answer.get("CommonPrefixes", [])]
+        return [prefix.removeprefix(f"{folder}/").rstrip("/") for prefix in found]
 
     async def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete artifacts of ours; those that are gone already do not matter."""

@@ -131,6 +131,7 @@ class Batch(Namespaced):
     submitted_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    tidied: bool = False  # since then, of what its attempts left on S3
 
     class Settings:
         """Where it is stored and how it is found."""
@@ -143,6 +144,7 @@ class Batch(Namespaced):
             IndexModel([("namespace_id", 1), ("updated_at", 1)], name="changed"),
             IndexModel([("namespace_id", 1), ("bucket_id", 1), ("_id", -1)], name="bucket"),
             IndexModel([("status", 1), ("lease_until", 1)], name="due"),
+            IndexModel([("tidied", 1), ("finished_at", 1)], name="untidy"),
         ]
 
 

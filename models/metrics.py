@@ -38,6 +38,9 @@ BATCH_EVENTS: Final = Counter(
 HEALED: Final = Counter(
     "strata_batches_healed", "Batches that were put right, by what was wrong.", ["damage"]
 )
+ORPHANS: Final = Counter(
+    "strata_orphans", "Files of lost attempts that were removed; some were gone already."
+)
 SWEEPS: Final = Counter("strata_sweeps", "Sweeps over what may have got lost.", ["kind"])
 SWEEP_SECONDS: Final = Histogram(
     "strata_sweep_seconds", "Time of a sweep.", ["kind"], buckets=_LONG_SECONDS

@@ -200,6 +200,7 @@ class WorkerSettings(_Part):
     lease_seconds: float = Field(default=30.0, gt=0)
     event_days: float = Field(default=30.0, gt=0)  # how long the log of events goes back
     stuck_seconds: float = Field(default=120.0, gt=0)  # of silence, then a batch counts as stuck
+    orphan_hours: float = Field(default=24.0, gt=0)  # how long lost attempts' files are kept
 
 
 class Settings(BaseSettings):

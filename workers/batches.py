@@ -41,6 +41,7 @@ from workers.breaker import end_early
 from workers.deadlines import end_overdue
 from workers.healing import heal_batch
 from workers.lifecycle import require_active
+from workers.orphans import read_orphans
 from workers.transitions import announce_status, explain_wait, move_batch, update_task
 
 MAX_OBJECT_IDS: Final = 1000  # of one call
@@ -403,6 +404,7 @@ async def delete_batch(stores: Stores, scope: Scope, batch_id: str) -> None:
         IllegalTransition: the batch is live; cancel it first.
     """
     found = await scope.require(Batch, batch_id, path=("batchId",))
+    orphans = await read_orphans(stores, found) if found.status in DELETABLE else []
     batch = await stores.database.transaction(partial(_delete, batch_id))
     if batch is None:
         raise IllegalTransition(
@@ -416,7 +418,8 @@ async def delete_batch(stores: Stores, scope: Scope, batch_id: str) -> None:
         await model.get_pymongo_collection().delete_many({"batch_id": batch_id})
     if batch.task_id is not None:
         await stores.bus.forget_task(batch.task_id)
-    await stores.artifacts.delete_keys([artifact.key for artifact in batch.artifacts])
+    manifest = [artifact.key for artifact in batch.artifacts]
+    await stores.artifacts.delete_keys([*orphans, *manifest])
     await stores.bus.announce(scope.namespace_id, batch_id, batch.sequence)
 
 

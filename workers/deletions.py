@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.artifacts import output_key
 from models.batch import Batch
 from models.block import Block
 from models.bucket import Bucket
@@ -29,6 +28,7 @@ from models.task import Task, TaskType, insert_task
 from workers.batches import end_batch
 from workers.caches import CacheScope, drop_answers
 from workers.object_log import remove_objects
+from workers.orphans import output_keys
 from workers.task_run import TaskRun
 from workers.uploads import delete_uploads
 
@@ -259,7 +259,9 @@ async def _delete_outputs(run: TaskRun, collection_id: str) -> None:
         page = await run.scope.page(
             Block, {"collection_id": collection_id}, limit=_CHUNK, after=position
         )
-        await run.stores.artifacts.delete_keys([key for one in page.items for key in _outputs(one)])
+        await run.stores.artifacts.delete_keys(
+            [key for one in page.items for key in output_keys(one)]
+        )
         await Block.get_pymongo_collection().update_many(
             _mine(run, {"_id": {"$in": [block.id for block in page.items]}}),
             {"$set": {"output": None}},
@@ -269,15 +271,6 @@ async def _delete_outputs(run: TaskRun, collection_id: str) -> None:
             await run.mark("artifacts", done=done, position=position)
         if not page.has_next:
             return
-
-
-def _outputs(block: Block) -> list[str]:
-    return [
-        output_key(
-            block.namespace_id, block.batch_id, block.submission, block_id=block.id, epoch=epoch
-        )
-        for epoch in range(1, block.epoch + 1)
-    ]
 
 
 def _mine(run: TaskRun, match: Mapping[str, Any]) -> dict[str, Any]:

@@ -189,6 +189,7 @@ async def _queue(session: Session, batch: Batch, plan: Reopening, choice: RetryC
                 "reason": reason.model_dump(),
                 "error_message": None,
                 "finished_at": None,
+                "tidied": False,
                 "lease_until": LONG_AGO,
                 "turn_at": turn_of(now(), batch.priority),
                 "deadline_at": None,

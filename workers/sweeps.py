@@ -20,6 +20,7 @@ from workers.analytics import roll_up_all
 from workers.batches import Engine, reconcile
 from workers.healing import heal_quiet_batches
 from workers.measures import Measures
+from workers.orphans import collect_orphans
 from workers.retention import trim_logs
 from workers.schedules import tend_schedules
 from workers.uploads import sweep_uploads
@@ -27,7 +28,14 @@ from workers.uploads import sweep_uploads
 logger = logging.getLogger(__name__)
 _BATCHES: Final = 1000
 # After the batches, in this order.
-_TENDED: Final = (heal_quiet_batches, sweep_uploads, tend_schedules, roll_up_all, trim_logs)
+_TENDED: Final = (
+    heal_quiet_batches,
+    sweep_uploads,
+    tend_schedules,
+    roll_up_all,
+    trim_logs,
+    collect_orphans,
+)
 
 
 async def sweep_forever(stores: Stores, engine: Engine) -> None:

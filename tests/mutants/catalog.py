@@ -20,6 +20,7 @@ _CACHES: Final = "tests/workers/test_caches.py"
 _KEYS: Final = "tests/models/test_api_key.py"
 _FAILPOINTS: Final = "tests/failpoints/test_failpoints.py::test_s6_a_process_ends_once"
 _HEALING: Final = "tests/workers/test_healing.py"
+_ORPHANS: Final = "tests/workers/test_orphans.py"
 # With one of its harms: without a healer each takes as long as the test is patient.
 _HARMED: Final = f"{_HEALING}::test_the_sweep_alone_ends_a_batch_that_was_harmed"
 
@@ -427,14 +428,28 @@ _OUTSIDE: Final = (
     ),
 )
 
+_TIDIES: Final = (
+    Mutant(
+        "an output that counts is taken for an orphan",
+        (Edit("workers/orphans.py", "if key != counts:", "if True:"),),
+        (f"{_ORPHANS}::test_files_of_lost_attempts_go_and_what_is_referred_to_stays",),
+    ),
+    Mutant(
+        "files are orphans while an attempt may be under way",
+        (Edit("workers/orphans.py", ', "finished_at": {"$lt": before}}', "}"),),
+        (f"{_ORPHANS}::test_a_batch_that_ended_today_is_left_alone",),
+    ),
+    Mutant(
+        "a batch that was retried is not tidied again",
+        (Edit("workers/retries.py", '                "tidied": False,\n', ""),),
+        (f"{_ORPHANS}::test_each_batch_is_looked_at_once_and_again_when_it_was_retried",),
+    ),
+)
+
 _HEALS: Final = (
     Mutant(
         "no sweep looks into batches that nothing happens to",
-        (
-            Edit(
-                "workers/sweeps.py", "_TENDED: Final = (heal_quiet_batches, ", "_TENDED: Final = ("
-            ),
-        ),
+        (Edit("workers/sweeps.py", "    heal_quiet_batches,\n", ""),),
         (f"{_HARMED}[counts_one_too_many]",),
     ),
     Mutant(
@@ -477,5 +492,6 @@ _HEALS: Final = (
 )
 
 MUTANTS: Final = (
-    *_BLOCKS, *_BATCHES, *_OUTBOX, *_TASKS, *_WEBHOOKS, *_OUTSIDE, *_HEALS, *STEERING, *FACE,
+    *_BLOCKS, *_BATCHES, *_OUTBOX, *_TASKS, *_WEBHOOKS, *_OUTSIDE, *_TIDIES, *_HEALS, *STEERING,
+    *FACE,
 )  # fmt: skip

@@ -35,6 +35,7 @@ from tests.workers.jobs import (
 from workers import deletions, intake
 from workers.batches import open_batch, reconcile
 from workers.deletions import delete_bucket, delete_collection
+from workers.orphans import output_keys
 from workers.tasks import run_task
 
 
@@ -170,7 +171,7 @@ async def test_outputs_of_every_attempt_are_named() -> None:
         collection_id=new_id("col"), tier=0, ordinal=0, status="FAILED", epoch=3,
     )  # fmt: skip
 
-    keys = deletions._outputs(block)
+    keys = output_keys(block)
 
     assert keys == [
         output_key(batch.namespace_id, batch.id, "sub_1", block_id=block.id, epoch=epoch)
