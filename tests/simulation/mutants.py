@@ -113,16 +113,19 @@ DEFENCES: Final = (
     ),
     Mutant(
         "nobody looks into batches that nothing happens to",
-        (Edit(_SWEEPS, "_TENDED: Final = (heal_quiet_batches, ", "_TENDED: Final = ("),),
+        (Edit(_SWEEPS, "    heal_quiet_batches,\n", ""),),
         ("liveness",),
     ),
     Mutant(
-        "batches are begun without passing the gate of their namespace",
+        "batches under way are not counted",
         (
             Edit(
+                _BATCHES, "if most is None or await may_process(batch.id, most=most):", "if True:"
+            ),
+            Edit(
                 _BATCHES,
-                '            await pass_gate(session, batch.namespace_id, "batches")\n',
-                "",
+                "if not await may_process(batch.id, most=most, session=session):",
+                "if False:",
             ),
         ),
         ("quota",),
