@@ -42,11 +42,9 @@ async def read_orphans(stores: Stores, batch: Batch) -> list[str]:
         StoreUnavailable: S3 does not answer.
     """
     keys = [key async for key in _outputs_that_do_not_count(batch.id)]
-    blocks = Block.get_pymongo_collection()
-    count = {batch.submission, *await blocks.distinct("submission", {"batch_id": batch.id})}
     folder = f"{batch.namespace_id}/batches/{batch.id}"
     for submission in await stores.artifacts.list_folders(folder):
-        if submission not in count:
+        if submission != batch.submission:
             keys += await stores.artifacts.list_keys(f"{folder}/{submission}")
     return keys
 
