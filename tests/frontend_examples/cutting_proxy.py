@@ -1,64 +1,39 @@
 """A way to lose a connection in the middle, as networks do."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from tests.tcp_proxy import Talk, TcpProxy
 
 
 @dataclass
-class CuttingProxy:
-    """A TCP proxy that resets the first websockets through it after so many server messages."""
+class CuttingProxy(TcpProxy):
+    """Resets the first websockets through it after so many server messages."""
 
-    base_url: str
     cuts: list[int]
     sockets: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    @contextlib.asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    def talk(self) -> Talk:
+        """Return a connection that may be cut."""
+        return _Cut(self)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        place = urlsplit(self.base_url)
-        back, forth = await asyncio.open_connection(place.hostname, place.port)
-        request = await reader.read(65536)
-        forth.write(request)
-        left = self._allowance() if b"upgrade: websocket" in request.lower() else None
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, forth))
-                group.create_task(self._pump(back, writer, left))
-        except* ConnectionError:
-            pass
-        finally:
-            writer.transport.abort()
-            forth.transport.abort()
-
-    def _allowance(self) -> int | None:
+    def allowance(self) -> int | None:
+        """Return how many messages the next websocket may have; None for any number."""
         self.sockets += 1
         return self.cuts.pop(0) if self.cuts else None
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None = None
-    ) -> None:
-        while piece := await reader.read(65536):
-            if left == 0:
-                raise ConnectionResetError
-            writer.write(piece)
-            await writer.drain()
-            left = left and left - 1
-        raise ConnectionResetError
+
+@dataclass
+class _Cut(Talk):
+    proxy: CuttingProxy
+    begun: bool = False
+    left: int | None = None
+
+    async def asked(self, piece: bytes) -> None:
+        if not self.begun and b"upgrade: websocket" in piece.lower():
+            self.left = self.proxy.allowance()
+        self.begun = True
+
+    async def answered(self, piece: bytes) -> None:
+        if self.left == 0:
+            raise ConnectionResetError
+        self.left = self.left and self.left - 1

@@ -109,8 +109,8 @@ async def test_takes_texts_from_paste_to_search(
 async def test_goes_on_after_a_cut_connection(page: Page, stack: Any, namespace: Any) -> None:
     # Cut once in the list of batches and once while the batch is followed.
     proxy = CuttingProxy(stack.base_url, cuts=[3, 3])
-    async with proxy.serve() as base_url:
-        await page.goto(f"{base_url}/console#key={namespace.api_key}")
+    async with proxy.serve():
+        await page.goto(f"{proxy.through}/console#key={namespace.api_key}")
         await page.wait_for(f"{CONNECTION} === 'live'")
         await page.evaluate(RECORD_CONNECTION)
 

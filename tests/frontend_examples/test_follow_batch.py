@@ -79,9 +79,11 @@ async def test_loses_and_repeats_no_event_when_cut(
 ) -> None:
     # The handshake and the ack are two pieces: each socket dies after its first frames.
     proxy = CuttingProxy(stack.base_url, cuts=[3, 4])
-    async with proxy.serve() as base_url:
+    async with proxy.serve():
         notes = write_texts(tmp_path / "notes.jsonl", 400)
-        code, output, complaints = await run_client(f"{base_url}/graphql", namespace.api_key, notes)
+        code, output, complaints = await run_client(
+            f"{proxy.through}/graphql", namespace.api_key, notes
+        )
 
     assert (code, proxy.sockets) == (0, 3), complaints
     assert complaints.count("Connection lost") == 2

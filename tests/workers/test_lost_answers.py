@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import beanie
 import pytest
@@ -21,10 +20,8 @@ from workers.sweeps import look
 @pytest.fixture
 async def proxy(settings: Settings) -> AsyncIterator[LossyProxy]:
     """A way to MongoDB on which the answer to every 13th commit or claim is lost."""
-    place = urlsplit(settings.mongo.url or "")
     words = (b"commitTransaction", b"findAndModify")
-    server = (place.hostname or "", place.port or 0)
-    async with LossyProxy(server, words, every=13).serve() as serving:
+    async with LossyProxy(settings.mongo.url or "", words, every=13).serve() as serving:
         yield serving
 
 

@@ -87,9 +87,8 @@ async def world(
             )
             for url in parts
         ]
-        mongo, redis, s3, qdrant = (way.through for way in ways)
+        _, redis, s3, qdrant = (way.through for way in ways)
         direct = f"mongodb://127.0.0.1:{ways[0].port}/?directConnection=true"
-        assert mongo.startswith("mongodb://")
         slow = settings.model_copy(
             update={
                 # Direct: a member of a replica set would be asked for its own address.
