@@ -26,14 +26,18 @@ async def only_ours(stores: Stores) -> None:
     await Batch.get_pymongo_collection().delete_many({})
 
 
-async def ended(stores: Stores, namespace: NamespaceOfTest) -> Job:
-    job = await open_job(stores, namespace.scope, objects=3)
-    await submit(stores, job)
+async def run_to_end(stores: Stores, job: Job) -> None:
     async with inline_engine(stores) as engine:
         await reconcile(stores, engine, job.batch_id)
         await asyncio.wait_for(asyncio.gather(*engine.runs), 20)
         await reconcile(stores, engine, job.batch_id)
     assert (await job.batch()).status == "COMPLETED"
+
+
+async def ended(stores: Stores, namespace: NamespaceOfTest) -> Job:
+    job = await open_job(stores, namespace.scope, objects=3)
+    await submit(stores, job)
+    await run_to_end(stores, job)
     return job
 
 
@@ -110,10 +114,7 @@ async def test_each_batch_is_looked_at_once_and_again_when_it_was_retried(
     await retry_batch(stores, namespace.scope, job.batch_id, RetryChoice(RetryMode.ALL))
     await collect_orphans(stores)  # it is live
     assert gone < await stored_keys(stores, job)
-    async with inline_engine(stores) as engine:
-        await reconcile(stores, engine, job.batch_id)
-        await asyncio.wait_for(asyncio.gather(*engine.runs), 20)
-        await reconcile(stores, engine, job.batch_id)
+    await run_to_end(stores, job)
     await let_pass(job, hours=25)
     await collect_orphans(stores)
 
